@@ -1,0 +1,341 @@
+#include "client/cli/app.h"
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <sstream>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/pass_syntax.h"
+#include "client/cli/text.h"
+
+namespace sextant::cli {
+namespace {
+
+// The values commands are given, filled in by CLI11 while it parses.
+struct Values {
+  std::string format = "text";
+  bool no_color = false;
+  int64_t job_id = 0, pass_id = 0, after_seq = 0;
+  std::string task, reason, submitter, group, output, shell, state, digest, trace_format = "chrome";
+  std::vector<std::string> words;
+  std::vector<int64_t> passes;
+  RunOptions run;
+  SubmitOptions submit;
+  AddOptions add;
+  CompleteOptions complete;
+  JobsOptions jobs;
+  JobOptions job;
+  LogsOptions logs;
+  TimelineOptions timeline;
+  QueryOptions query;
+  UpOptions up;
+};
+
+using Action = std::function<int(Context&)>;
+
+class App {
+ public:
+  App() : app_("Sextant, a multi-pass profiling service: runs a program many times under different "
+               "instruments and joins what they saw.", "sextant") {
+    app_.footer(absl::StrCat(kExitCodesHelp, "\nFirst steps: sextant up, then sextant run -- ./program"));
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.add_option("--server", server_, "Address of the service: HOST:PORT or unix:///PATH (env SEXTANT_SERVER); "
+                                         "default: the service of this machine, see `sextant up`");
+    app_.add_option("--format", v_.format, "text or json (protobuf messages as JSON, one object per line)")
+        ->check(CLI::IsMember({"text", "json"}));
+    app_.add_flag("--no-color", v_.no_color, "No colours (also: NO_COLOR, or not a terminal)");
+    Submitting();
+    Looking();
+    Machine();
+  }
+
+  CLI::App& app() { return app_; }
+  Values& values() { return v_; }
+  const std::string& server() const { return server_; }
+  const Action& action() const { return action_; }
+
+ private:
+  CLI::App* Command(const std::string& name, const std::string& summary, Action action) {
+    CLI::App* command = app_.add_subcommand(name, summary);
+    command->callback([this, action = std::move(action)] { action_ = action; });
+    return command;
+  }
+  CLI::Option* JobId(CLI::App* command) {
+    return command->add_option("JOB", v_.job_id, "Id of the job")->required()->check(CLI::PositiveNumber);
+  }
+  CLI::Option* Task(CLI::App* command) {
+    return command->add_option("--task", v_.task, "Path of the task; default: the only one");
+  }
+  void TimelineFlags(CLI::App* command, TimelineOptions& t) {
+    command->add_option("--quantiles", t.quantiles, "Ascending, in [0, 1]: .1,.5,.9; default .2,.5,.8");
+    command->add_flag("--exact", t.exact, "Exact quantiles from the traces instead of the rollups");
+    command->add_option("--buckets", t.buckets, "Also show durations over time, in this many buckets");
+    command->add_flag("--regions", t.regions_only, "The table of regions alone");
+    command->add_option("--width", t.width, "Columns of the picture; default: the terminal's")->check(CLI::Range(40, 1000));
+    command->add_flag("--ascii", t.ascii, "Draw with ASCII alone");
+    command->add_option("--backend", t.backend, "Which passes, by backend");
+  }
+
+  void Submitting();
+  void Looking();
+  void Machine();
+
+  CLI::App app_;
+  Values v_;
+  std::string server_;
+  Action action_;
+};
+
+void App::Submitting() {
+  RunOptions& r = v_.run;
+  CLI::App* run = Command("run", "Profile a program: send it, run its passes, show its timeline",
+                          [this](Context& c) { return Run(c, v_.run); });
+  run->footer("Usage: sextant run [OPTIONS] -- ./program ARGS…");
+  run->add_option("program", r.argv, "The program and its arguments, after --");
+  run->add_option("--pass", r.passes, absl::StrCat("NAME[:key=value,…][*N], repeatable; default ", kDefaultPass))
+      ->expected(1)->take_all();
+  run->add_option("--name", r.name, "Name of the job; default: the program's");
+  run->add_option("--file", r.files, "FILE[:PATH] to send as PATH, repeatable")->expected(1)->take_all();
+  run->add_option("--dir", r.directories, "DIR[:PATH] to send with all below it")->expected(1)->take_all();
+  run->add_option("--env", r.env, "KEY=VALUE, or KEY to pass on its value here")->expected(1)->take_all();
+  run->add_option("--label", r.labels, "KEY=VALUE, kept with the job")->expected(1)->take_all();
+  run->add_flag("--fresh", r.fresh, "Measure again, do not answer from the cache");
+  run->add_flag("--keep", r.keep, "Keep the passes' directories for `sextant shell`");
+  run->add_option("--salt", r.salt, "Measure separately under this name");
+  run->add_option("--priority", r.priority, "-100 to 100, higher first")->check(CLI::Range(-100, 100));
+  run->add_option("--deadline", r.deadline, "Give up after this time: 10m");
+  run->add_option("--memory", r.memory, "Memory limit: 2G");
+  run->add_option("--disk", r.disk, "Limit on everything written: 10G");
+  run->add_option("--cpus", r.cpus, "CPU limit in cores: 1.5")->check(CLI::PositiveNumber);
+  run->add_option("--wall", r.wall, "Time limit of one pass: 60s");
+  run->add_option("--hang", r.hang, "Stop a pass without output and CPU use for this long: 30s");
+  run->add_option("--pids", r.pids, "Limit on processes and threads")->check(CLI::PositiveNumber);
+  run->add_option("--rootfs", r.rootfs, "Directory on the worker used as root file system");
+  run->add_option("--stdin", r.stdin_file, "File given to the program's standard input, at most 1 MiB");
+  run->add_option("--request-id", r.request_id, "Submitting twice with one id makes one job");
+  run->add_flag("--detach", r.detach, "Print the job's id and exit");
+  run->add_flag("--plan", r.plan, "Print the job as JSON, submit nothing");
+  run->add_flag("--local", r.local, "Start the service of this machine when it does not run");
+  run->add_flag("--no-timeline", r.no_timeline, "Do not show the timeline at the end");
+  TimelineFlags(run, r.timeline);
+
+  CLI::App* submit = Command("submit", "Submit a graph of tasks written as JSON (JobGraph)",
+                             [this](Context& c) { return Submit(c, v_.submit); });
+  submit->add_option("GRAPH", v_.submit.graph, "Path, or - for standard input")->required();
+  submit->add_option("--file", v_.submit.files, "LOCAL:PATH for files the graph names without digest")
+      ->expected(1)->take_all();
+  submit->add_flag("--wait", v_.submit.wait, "Follow the job to its end");
+  submit->add_option("--request-id", v_.submit.request_id, "Submitting twice with one id makes one job");
+
+  CLI::App* complete = Command("complete-task", "Supply the result of an external task",
+                               [this](Context& c) {
+                                 v_.complete.job_id = v_.job_id;
+                                 return CompleteTask(c, v_.complete);
+                               });
+  JobId(complete);
+  complete->add_option("TASK", v_.complete.task, "Path of the task")->required();
+  complete->add_flag("--failed", v_.complete.failed, "It did not succeed");
+  complete->add_option("--message", v_.complete.message, "What was found");
+  complete->add_option("--artifact", v_.complete.artifacts, "NAME=FILE, repeatable")->expected(1)->take_all();
+}
+
+void App::Looking() {
+  CLI::App* jobs = Command("jobs", "List jobs, newest first", [this](Context& c) { return Jobs(c, v_.jobs); });
+  jobs->add_option("--limit", v_.jobs.limit, "How many; default 20")->check(CLI::PositiveNumber);
+  jobs->add_option("--submitter", v_.jobs.submitter, "Of this submitter alone");
+  jobs->add_option("--state", v_.jobs.states, "waiting, ready, running, done, failed, cancelled")->expected(1)->take_all();
+  jobs->add_option("--label", v_.jobs.labels, "KEY=VALUE")->expected(1)->take_all();
+
+  CLI::App* job = Command("job", "Show a job; `job ID add GRAPH` and `job ID seal` extend and close an open one",
+                          [this](Context& c) {
+                            const std::vector<std::string>& w = v_.words;
+                            if (w.empty()) {
+                              v_.job.job_id = v_.job_id;
+                              return Job(c, v_.job);
+                            }
+                            if (w[0] == "add" && w.size() == 2) {
+                              v_.add.job_id = v_.job_id;
+                              v_.add.graph = w[1];
+                              return Add(c, v_.add);
+                            }
+                            if (w[0] == "seal" && w.size() <= 2) return Seal(c, v_.job_id, w.size() == 2 ? w[1] : "");
+                            return c.Usage("write job ID, job ID add GRAPH.json, or job ID seal [GROUP]");
+                          });
+  JobId(job);
+  job->add_option("ACTION", v_.words, "add GRAPH.json, or seal [GROUP]");
+  job->add_flag("--explain", v_.job.explain, "Why it waits, and which cache keys were hit or missed");
+  job->add_flag("--passes", v_.job.passes, "Also its passes");
+  job->add_flag("--specs", v_.job.specs, "With --format json: also the tasks' specifications");
+  job->add_option("--request-id", v_.add.request_id, "For add: adding twice with one id adds once");
+
+  CLI::App* watch = Command("watch", "Print a job's events until it ends",
+                            [this](Context& c) { return Watch(c, v_.job_id, v_.after_seq); });
+  JobId(watch);
+  watch->add_option("--after", v_.after_seq, "Only events after this number");
+
+  CLI::App* cancel = Command("cancel", "Cancel a job, a group of it, or a task",
+                             [this](Context& c) { return Cancel(c, v_.job_id, v_.task, v_.reason); });
+  JobId(cancel);
+  cancel->add_option("TASK", v_.task, "Path of a task or group; default: the whole job");
+  cancel->add_option("--reason", v_.reason, "Kept with the job");
+
+  CLI::App* logs = Command("logs", "Show what a pass wrote", [this](Context& c) {
+    v_.logs.task = v_.task;
+    return Logs(c, v_.logs);
+  });
+  logs->add_option("ID", v_.logs.id, "A job (12) or a pass (p34)")->required();
+  Task(logs);
+  logs->add_flag("--stderr", v_.logs.stderr_only, "Standard error alone");
+  logs->add_flag("--stdout", v_.logs.stdout_only, "Standard output alone");
+  logs->add_flag("--all", v_.logs.all, "All passes of the job, not one");
+  logs->add_flag("--raw", v_.logs.raw, "Let control characters through to the terminal");
+
+  CLI::App* timeline = Command("timeline", "Show the statistical timeline of a job", [this](Context& c) {
+    v_.timeline.job_id = v_.job_id;
+    v_.timeline.task = v_.task;
+    return TimelineCommand(c, v_.timeline);
+  });
+  JobId(timeline);
+  Task(timeline);
+  TimelineFlags(timeline, v_.timeline);
+
+  CLI::App* report = Command("report", "Show the report of a job",
+                             [this](Context& c) { return Report(c, v_.job_id, v_.task); });
+  JobId(report);
+  Task(report);
+
+  CLI::App* query = Command("query", "Ask in SQL, read-only, over documented views",
+                            [this](Context& c) { return Query(c, v_.query); });
+  query->add_option("SQL", v_.query.sql, "One SELECT, or - for standard input")->required();
+  query->add_flag("--csv", v_.query.csv, "CSV instead of a table");
+  query->add_option("--max-rows", v_.query.max_rows, "At most this many; default: the service's limit");
+  query->add_option("--timeout", v_.query.timeout, "At most this long: 10s");
+
+  CLI::App* exported = Command("export", "Write the traces of a job to a file", [this](Context& c) {
+    return Export(c, v_.job_id, v_.task, v_.trace_format, v_.output, v_.passes);
+  });
+  JobId(exported);
+  exported->add_option("-o,--output", v_.output, "Path; default: standard output");
+  exported->add_option("--format-trace", v_.trace_format, "chrome (opens in Perfetto) or csv");
+  exported->add_option("--pass", v_.passes, "Ids of passes; default: all")->expected(1)->take_all();
+  Task(exported);
+
+  CLI::App* blobs = app_.add_subcommand("blobs", "List, send and fetch stored files");
+  blobs->require_subcommand(1);
+  blobs->fallthrough();
+  CLI::App* list = blobs->add_subcommand("list", "Stored blobs, and the quota");
+  list->callback([this] { action_ = [this](Context& c) { return BlobsList(c, v_.submitter); }; });
+  list->add_option("--submitter", v_.submitter, "Of this submitter alone");
+  CLI::App* put = blobs->add_subcommand("put", "Send files, print their digests");
+  put->callback([this] { action_ = [this](Context& c) { return BlobsPut(c, v_.words); }; });
+  put->add_option("FILES", v_.words, "What to send")->required();
+  CLI::App* get = blobs->add_subcommand("get", "Fetch one blob");
+  get->callback([this] { action_ = [this](Context& c) { return BlobsGet(c, v_.digest, v_.output); }; });
+  get->add_option("DIGEST", v_.digest, "64 hexadecimal digits")->required();
+  get->add_option("-o,--output", v_.output, "Path; default: standard output");
+}
+
+void App::Machine() {
+  CLI::App* up = Command("up", "Start the service of this machine: database, coordinator, one worker",
+                         [this](Context& c) { return Up(c, v_.up); });
+  up->add_option("--listen", v_.up.listen, "Also listen on HOST:PORT; beyond 127.0.0.1 anyone who reaches it may use it");
+  up->add_option("--state", v_.up.state, "Directory of all data; default SEXTANT_HOME");
+  up->add_flag("--foreground", v_.up.foreground, "Stay, and stop everything on Ctrl-C");
+  up->add_option("--wait", v_.up.wait_s, "Seconds to wait until it answers; default 60");
+  CLI::App* down = Command("down", "Stop what `sextant up` started", [this](Context& c) { return Down(c, v_.state); });
+  down->add_option("--state", v_.state, "The directory given to `up`");
+  Command("doctor", "What this machine can and cannot do, and why", [](Context& c) { return Doctor(c); });
+  CLI::App* worker = Command("worker", "Run a worker in the foreground; arguments after -- are sextant-worker's",
+                             [this](Context& c) { return Worker(c, v_.words); });
+  worker->add_option("ARGS", v_.words, "Arguments of sextant-worker, after --");
+  CLI::App* shell = Command("shell", "Open the container a kept pass ran in", [this](Context& c) {
+    int64_t id = 0;
+    const std::string text = v_.words.empty() ? "" : v_.words[0];
+    if (!absl::SimpleAtoi(!text.empty() && text[0] == 'p' ? text.substr(1) : text, &id) || id <= 0) {
+      return c.Usage(absl::StrCat("\"", Escape(text, 40), "\" is no pass; write p34, see sextant job ID --passes"));
+    }
+    return Shell(c, id);
+  });
+  shell->add_option("PASS", v_.words, "Id of the pass (p34)")->required()->expected(1);
+  CLI::App* completion = Command("completion", "Print completion for a shell: bash, zsh, fish",
+                                 [this](Context& c) { return Completion(c, v_.shell); });
+  completion->add_option("SHELL", v_.shell, "bash, zsh or fish")->required();
+  Command("version", "Versions of this program, the service and its workers", [](Context& c) { return Version(c); });
+}
+
+bool HasCommand(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == name) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int Main(Context& context, std::vector<std::string> arguments) {
+  App app;
+  // Everything after the first "--" is the program's, whatever it looks like.
+  std::vector<std::string> rest;
+  bool separated = false;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i] != "--") continue;
+    separated = true;
+    rest.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, arguments.end());
+    arguments.resize(i);
+    break;
+  }
+  if (!arguments.empty() && !arguments[0].empty() && arguments[0][0] != '-' &&
+      !HasCommand(app.app(), arguments[0])) {
+    return context.Usage(absl::StrCat("there is no command \"", Escape(arguments[0], 40), "\"\n  See:  sextant --help"));
+  }
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.app().parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    const int code = app.app().exit(error, out, err);
+    context.out << out.str() << std::flush;
+    if (code == 0) return kOk;
+    context.Usage(absl::StrCat(error.what(), "\n  See:  sextant ",
+                               app.app().get_subcommands().empty() ? "" : app.app().get_subcommands()[0]->get_name() + " ",
+                               "--help",
+                               !separated && app.app().got_subcommand("run")
+                                   ? "\n  Options of the program belong after --:  sextant run -- ./program --option" : ""));
+    return kUsage;
+  }
+  Values& v = app.values();
+  if (separated) {
+    if (app.app().got_subcommand("run")) {
+      if (!v.run.argv.empty()) {
+        return context.Usage(absl::StrCat("\"", Escape(v.run.argv[0], 60),
+                                          "\" stands before --; the program and its arguments come after it"));
+      }
+      v.run.argv = rest;
+    } else {
+      v.words.insert(v.words.end(), rest.begin(), rest.end());
+    }
+  }
+  context.server = !app.server().empty() ? app.server() : context.environment("SEXTANT_SERVER").value_or("");
+  context.json = v.format == "json";
+  if (v.no_color || context.json) context.out_terminal.color = context.err_terminal.color = false;
+  return app.action()(context);
+}
+
+std::vector<CommandNames> AllCommands() {
+  App app;
+  std::vector<CommandNames> commands;
+  for (const CLI::App* command : app.app().get_subcommands([](const CLI::App*) { return true; })) {
+    CommandNames names{command->get_name(), command->get_description()};
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.options.push_back("--" + name);
+    }
+    commands.push_back(std::move(names));
+  }
+  return commands;
+}
+
+}  // namespace sextant::cli

@@ -1,0 +1,147 @@
+// The commands of `sextant`: what each may be told, and one function each that does it and returns
+// the exit code. app.cc reads them from the command line; tests may call them directly.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "client/cli/context.h"
+#include "sextant/v1/sextant.pb.h"
+
+namespace sextant::cli {
+
+// ---- submitting --------------------------------------------------------------------------------
+
+struct TimelineOptions {
+  int64_t job_id = 0;
+  std::string task;
+  std::string quantiles;      // as written: ".2,.5,.8"
+  bool exact = false;
+  uint32_t buckets = 0;
+  bool regions_only = false;  // no instances: table alone
+  int width = 0;              // 0: the terminal's
+  bool ascii = false;
+  std::string backend;
+};
+
+struct RunOptions {
+  std::vector<std::string> argv;
+  std::vector<std::string> passes;
+  std::string name;
+  std::vector<std::string> files, directories, env, labels;
+  bool fresh = false, keep = false, detach = false, plan = false, local = false, no_timeline = false;
+  std::string salt;
+  int priority = 0;
+  std::string deadline;
+  std::string memory, wall, disk, hang;
+  double cpus = 0;
+  uint32_t pids = 0;
+  std::string rootfs, stdin_file, request_id;
+  TimelineOptions timeline;
+};
+int Run(Context& context, const RunOptions& options);
+
+struct SubmitOptions {
+  std::string graph;          // path, or "-"
+  std::vector<std::string> files;
+  bool wait = false;
+  std::string request_id;
+};
+int Submit(Context& context, const SubmitOptions& options);
+
+struct AddOptions {
+  int64_t job_id = 0;
+  std::string graph;          // a JobGraph whose tasks are added
+  std::string request_id;
+};
+int Add(Context& context, const AddOptions& options);
+int Seal(Context& context, int64_t job_id, const std::string& group);
+
+struct CompleteOptions {
+  int64_t job_id = 0;
+  std::string task, message;
+  bool failed = false;
+  std::vector<std::string> artifacts;   // NAME=FILE
+};
+int CompleteTask(Context& context, const CompleteOptions& options);
+
+// ---- looking -----------------------------------------------------------------------------------
+
+struct JobsOptions {
+  uint32_t limit = 20;
+  std::string submitter;
+  std::vector<std::string> states, labels;
+};
+int Jobs(Context& context, const JobsOptions& options);
+
+struct JobOptions {
+  int64_t job_id = 0;
+  bool explain = false, passes = false, specs = false;
+};
+int Job(Context& context, const JobOptions& options);
+
+int Watch(Context& context, int64_t job_id, int64_t after_seq);
+int Cancel(Context& context, int64_t job_id, const std::string& task, const std::string& reason);
+
+struct LogsOptions {
+  std::string id;             // job "12" or pass "p34"
+  std::string task;
+  bool stderr_only = false, stdout_only = false, all = false, raw = false;
+};
+int Logs(Context& context, const LogsOptions& options);
+
+int TimelineCommand(Context& context, const TimelineOptions& options);
+int Report(Context& context, int64_t job_id, const std::string& task);
+int Export(Context& context, int64_t job_id, const std::string& task, const std::string& format,
+           const std::string& output, const std::vector<int64_t>& passes);
+
+struct QueryOptions {
+  std::string sql;            // "-": from standard input
+  bool csv = false;
+  uint32_t max_rows = 0;
+  std::string timeout;
+};
+int Query(Context& context, const QueryOptions& options);
+
+int BlobsList(Context& context, const std::string& submitter);
+int BlobsPut(Context& context, const std::vector<std::string>& files);
+int BlobsGet(Context& context, const std::string& digest, const std::string& output);
+int Version(Context& context);
+
+// ---- this machine ------------------------------------------------------------------------------
+
+struct UpOptions {
+  std::string listen;         // HOST:PORT beside the socket; empty: the socket alone
+  std::string state;          // instead of the home directory
+  bool foreground = false;
+  double wait_s = 60;
+};
+int Up(Context& context, const UpOptions& options);
+int Down(Context& context, const std::string& state);
+int Doctor(Context& context);
+int Worker(Context& context, const std::vector<std::string>& arguments);
+int Shell(Context& context, int64_t pass_id);
+int Completion(Context& context, const std::string& shell);
+
+// ---- shared ------------------------------------------------------------------------------------
+
+// Who submits: $SEXTANT_SUBMITTER, else the user's name.
+std::string Submitter(const Context& context);
+// A new request id: 128 random bits in hexadecimal.
+std::string NewRequestId();
+// "done", "running", …
+std::string StateName(v1::State state);
+// In the colour of the state, when standard output has colour.
+std::string PaintState(const Context& context, v1::State state);
+// "exit 0", "signal 11 (Segmentation fault)", "timed out: …".
+std::string DescribeExit(const v1::ExitReport& report);
+// The failure in lines: what, why, remedy. Empty when there is none.
+std::string DescribeFailure(const v1::Failure& failure, absl::string_view indent);
+// Submits over lost connections with the same request id; UNKNOWN is repeated too, which is safe.
+absl::StatusOr<v1::SubmitJobResponse> SubmitSafely(Context& context,
+                                                   const v1::SubmitJobRequest& request);
+// Prints the outcome of a job that has ended, and gives the exit code.
+int PrintOutcome(Context& context, const v1::JobInfo& job, int interrupts);
+
+}  // namespace sextant::cli

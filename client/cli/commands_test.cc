@@ -1,0 +1,481 @@
+#include <google/protobuf/util/json_util.h>
+
+#include <atomic>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/synchronization/notification.h"
+#include "client/cli/app.h"
+#include "client/cli/fake_service.h"
+#include "client/cli/text.h"
+#include "tests/catch.h"
+
+namespace sextant::cli {
+namespace {
+
+// One run of the program against the fake service.
+struct Ran {
+  int code;
+  std::string out, err;
+};
+
+class Program {
+ public:
+  explicit Program(const std::string& server) : server_(server) {}
+
+  Ran operator()(std::vector<std::string> arguments, const std::string& input = "") {
+    std::ostringstream out, err;
+    std::istringstream in(input);
+    const Environment environment = [this](const std::string& name) -> std::optional<std::string> {
+      if (name == "SEXTANT_SERVER" && !server_.empty()) return server_;
+      if (name == "SEXTANT_HOME") return "/nonexistent/sextant";
+      if (name == "SEXTANT_SUBMITTER") return "tester";
+      if (name == "PATH") return "/usr/bin:/bin";
+      return std::nullopt;
+    };
+    Context context(out, err, in, environment, interrupts);
+    context.home = FindHome(environment, false);
+    context.own_executable = "/nonexistent/bin/sextant";
+    context.reconnect_s = reconnect_s;
+    context.out_terminal.color = color;
+    const int code = Main(context, std::move(arguments));
+    return {code, out.str(), err.str()};
+  }
+
+  Interrupts interrupts;
+  double reconnect_s = 20;
+  bool color = false;
+
+ private:
+  std::string server_;
+};
+
+v1::Event EventOf(int64_t seq, const std::string& what, v1::State state) {
+  v1::Event event;
+  event.set_seq(seq);
+  event.set_job_id(7);
+  event.set_what(what);
+  event.set_state(state);
+  return event;
+}
+
+v1::Timeline SmallTimeline() {
+  v1::Timeline t;
+  t.set_job_id(7);
+  t.set_program("prog");
+  t.add_quantiles(0.5);
+  v1::RoleLane& lane = *t.add_lanes();
+  lane.set_role("main");
+  v1::InstanceStat& stat = *lane.add_instances();
+  stat.set_region("work");
+  stat.add_start_ns(0);
+  stat.add_end_ns(1e6);
+  return t;
+}
+
+// A service on which job 7 is accepted and ends as `state`.
+void AnswerRun(FakeService& fake, v1::State state) {
+  fake.submit = [](const v1::SubmitJobRequest&, v1::SubmitJobResponse& a) {
+    a.set_job_id(7);
+    return grpc::Status::OK;
+  };
+  fake.watch = [state](grpc::ServerContext&, const v1::WatchJobRequest&, grpc::ServerWriter<v1::Event>& writer) {
+    writer.Write(EventOf(1, "accepted", v1::READY));
+    writer.Write(EventOf(2, "finished", state));
+    return grpc::Status::OK;
+  };
+  fake.get_job = [state](const v1::GetJobRequest& q, v1::GetJobResponse& a) {
+    a.mutable_job()->set_job_id(7);
+    a.mutable_job()->set_state(state);
+    a.mutable_job()->set_passes(1);
+    if (q.with_passes()) {
+      v1::PassInfo& pass = *a.add_passes();
+      pass.set_pass_id(70);
+      pass.set_state(state);
+      pass.mutable_result()->set_trace_digest(std::string(32, 't'));
+      pass.mutable_result()->mutable_exit()->set_verdict(v1::SIGNALLED);
+      pass.mutable_result()->mutable_exit()->set_signal(11);
+    }
+    return grpc::Status::OK;
+  };
+  fake.timeline = [](const v1::GetTimelineRequest&, v1::Timeline& a) {
+    a = SmallTimeline();
+    return grpc::Status::OK;
+  };
+}
+
+TEST_CASE("usage errors exit with 2 and say where to read more") {
+  Program program("");
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{}, {"nonsense"}, {"job"}, {"job", "x"}, {"job", "-3"}, {"jobs", "--format", "xml"},
+        {"run"}, {"run", "--pass", "host*", "--", "true"}, {"run", "--memory", "lots", "--", "true"},
+        {"run", "--", "./does-not-exist"}, {"timeline", "7", "--quantiles", "2"}, {"blobs", "get", "abc"},
+        {"logs", "seven"}, {"jobs", "--state", "happy"}, {"completion", "tcsh"}, {"submit", "/nonexistent.json"}}) {
+    INFO(absl::StrCat(arguments.empty() ? "" : arguments[0], " …"));
+    const Ran ran = program(arguments);
+    CHECK(ran.code == kUsage);
+    CHECK_FALSE(ran.err.empty());
+  }
+}
+
+TEST_CASE("help lists the exit codes and every command") {
+  Program program("");
+  const Ran ran = program({"--help"});
+  CHECK(ran.code == kOk);
+  CHECK(absl::StrContains(ran.out, "3 service unreachable"));
+  for (const char* command : {"up", "down", "run", "submit", "jobs", "job", "watch", "cancel", "logs", "timeline", "report",
+                              "query", "export", "doctor", "worker", "blobs", "version", "shell", "completion", "complete-task"}) {
+    CHECK(absl::StrContains(ran.out, absl::StrCat("\n  ", command, " ")));
+    CHECK(program({command, "--help"}).code == kOk);
+  }
+}
+
+TEST_CASE("without a service the exit code is 3 and the remedy is sextant up") {
+  Program program("");
+  const Ran ran = program({"jobs"});
+  CHECK(ran.code == kUnreachable);
+  CHECK(absl::StrContains(ran.err, "sextant up"));
+  CHECK(program({"run", "--", "/bin/true"}).code == kUnreachable);
+  const Ran named = program({"--server", "unix:///nonexistent/socket", "jobs"});
+  CHECK(named.code == kUnreachable);
+  CHECK_FALSE(absl::StrContains(named.err, "sextant up"));
+}
+
+TEST_CASE("what the service answers decides the exit code") {
+  FakeService fake;
+  Program program(fake.address());
+  struct Case {
+    grpc::StatusCode code;
+    int exit;
+  };
+  for (const Case c : {Case{grpc::StatusCode::NOT_FOUND, kNotFound}, Case{grpc::StatusCode::INVALID_ARGUMENT, kRefused},
+                       Case{grpc::StatusCode::RESOURCE_EXHAUSTED, kRefused},
+                       Case{grpc::StatusCode::FAILED_PRECONDITION, kRefused},
+                       Case{grpc::StatusCode::DEADLINE_EXCEEDED, kTimeout},
+                       Case{grpc::StatusCode::INTERNAL, kFailed}}) {
+    fake.get_job = [&](const v1::GetJobRequest&, v1::GetJobResponse&) {
+      return grpc::Status(c.code, "job_id: the reason\x1b[31m");
+    };
+    const Ran ran = program({"job", "9"});
+    CHECK(ran.code == c.exit);
+    CHECK(absl::StrContains(ran.err, "the reason"));
+    CHECK_FALSE(absl::StrContains(ran.err, "\x1b"));
+  }
+}
+
+TEST_CASE("run sends the files, submits the passes and shows the timeline") {
+  FakeService fake;
+  AnswerRun(fake, v1::DONE);
+  v1::SubmitJobRequest seen;
+  fake.submit = [&](const v1::SubmitJobRequest& q, v1::SubmitJobResponse& a) {
+    seen = q;
+    a.set_job_id(7);
+    return grpc::Status::OK;
+  };
+  const std::string data = fake.directory() + "/big";
+  const std::string content(3'000'000, 'x');
+  std::ofstream(data) << content;
+  Program program(fake.address());
+  const Ran ran = program({"run", "--pass", "host*5", "--pass", "run", "--file", data + ":in/big", "--env", "A=b", "--wall", "2m",
+                           "--", "/bin/echo", "--format", "x"});
+  CHECK(ran.code == kOk);
+  CHECK(absl::StrContains(ran.out, "work████"));
+  CHECK(fake.Blobs().count(HashBytes(content)) == 1);
+  const v1::ProfileTask& task = seen.graph().tasks(0).profile();
+  REQUIRE(task.passes_size() == 2);
+  CHECK(task.passes(0).repeat() == 5);
+  CHECK(task.workload().files(0).path() == "in/big");
+  CHECK(task.workload().argv_size() == 3);
+  CHECK(task.workload().env().at("A") == "b");
+  CHECK(task.workload().limits().wall_s() == 120);
+  CHECK(seen.graph().name() == "echo");
+  CHECK(seen.submitter() == "tester");
+  CHECK_FALSE(seen.request_id().empty());
+}
+
+TEST_CASE("a job that failed exits with 1, says how its program ended and where the output is") {
+  FakeService fake;
+  AnswerRun(fake, v1::FAILED);
+  Program program(fake.address());
+  const Ran ran = program({"run", "--", "/bin/true"});
+  CHECK(ran.code == kFailed);
+  CHECK(absl::StrContains(ran.err, "signal 11"));
+  CHECK(absl::StrContains(ran.err, "sextant logs p70"));
+}
+
+TEST_CASE("a submission in doubt is repeated with the same request id") {
+  FakeService fake;
+  AnswerRun(fake, v1::DONE);
+  std::vector<std::string> ids;
+  fake.submit = [&](const v1::SubmitJobRequest& q, v1::SubmitJobResponse& a) {
+    ids.push_back(q.request_id());
+    if (ids.size() == 1) return grpc::Status(grpc::StatusCode::UNKNOWN, "the commit is in doubt");
+    if (ids.size() == 2) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the database went away");
+    a.set_job_id(7);
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  CHECK(program({"run", "--detach", "--", "/bin/true"}).code == kOk);
+  REQUIRE(ids.size() == 3);
+  CHECK(ids[0] == ids[1]);
+  CHECK(ids[1] == ids[2]);
+}
+
+TEST_CASE("a watch that breaks goes on after the last event seen") {
+  FakeService fake;
+  AnswerRun(fake, v1::DONE);
+  std::vector<int64_t> cursors;
+  fake.watch = [&](grpc::ServerContext&, const v1::WatchJobRequest& q, grpc::ServerWriter<v1::Event>& writer) {
+    cursors.push_back(q.after_seq());
+    if (cursors.size() == 1) {
+      writer.Write(EventOf(1, "accepted", v1::READY));
+      writer.Write(EventOf(2, "started", v1::RUNNING));
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "the coordinator stops");
+    }
+    writer.Write(EventOf(2, "started", v1::RUNNING));
+    writer.Write(EventOf(3, "finished", v1::DONE));
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  const Ran ran = program({"--format", "json", "watch", "7"});
+  CHECK(ran.code == kOk);
+  CHECK(cursors == std::vector<int64_t>{0, 2});
+  std::vector<std::string> lines = absl::StrSplit(ran.out, '\n', absl::SkipEmpty());
+  REQUIRE(lines.size() == 3);
+  v1::Event last;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(lines[2], &last).ok());
+  CHECK(last.seq() == 3);
+}
+
+TEST_CASE("following survives a coordinator that stops and comes back") {
+  FakeService fake;
+  AnswerRun(fake, v1::DONE);
+  absl::Notification watching;
+  std::atomic<int> watches{0};
+  fake.watch = [&](grpc::ServerContext& context, const v1::WatchJobRequest& q, grpc::ServerWriter<v1::Event>& writer) {
+    if (++watches == 1) {
+      writer.Write(EventOf(1, "accepted", v1::READY));
+      watching.Notify();
+      while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      return grpc::Status::CANCELLED;
+    }
+    writer.Write(EventOf(2, "finished", v1::DONE));
+    return grpc::Status::OK;
+  };
+  std::thread restart([&] {
+    watching.WaitForNotification();
+    fake.Stop();
+    fake.Start();
+  });
+  Program program(fake.address());
+  const Ran ran = program({"watch", "7"});
+  restart.join();
+  CHECK(ran.code == kOk);
+  CHECK(watches >= 2);
+}
+
+TEST_CASE("a service that stays away ends the watch with 3 and how to follow again") {
+  FakeService fake;
+  AnswerRun(fake, v1::DONE);
+  fake.watch = [](grpc::ServerContext&, const v1::WatchJobRequest&, grpc::ServerWriter<v1::Event>&) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "no database");
+  };
+  Program program(fake.address());
+  program.reconnect_s = 0;
+  const Ran ran = program({"watch", "7"});
+  CHECK(ran.code == kUnreachable);
+  CHECK(absl::StrContains(ran.err, "sextant watch 7"));
+}
+
+TEST_CASE("the first interrupt cancels the job, and the exit code is 130") {
+  FakeService fake;
+  AnswerRun(fake, v1::CANCELLED);
+  absl::Notification watching, cancelled;
+  v1::CancelJobRequest seen;
+  fake.watch = [&](grpc::ServerContext&, const v1::WatchJobRequest&, grpc::ServerWriter<v1::Event>& writer) {
+    writer.Write(EventOf(1, "started", v1::RUNNING));
+    watching.Notify();
+    cancelled.WaitForNotification();
+    writer.Write(EventOf(2, "cancelled", v1::CANCELLED));
+    return grpc::Status::OK;
+  };
+  fake.cancel = [&](const v1::CancelJobRequest& q, v1::JobInfo&) {
+    seen = q;
+    cancelled.Notify();
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  std::thread user([&] {
+    watching.WaitForNotification();
+    program.interrupts.Raise([] {});
+  });
+  const Ran ran = program({"run", "--", "/bin/true"});
+  user.join();
+  CHECK(ran.code == kInterrupted);
+  CHECK(seen.job_id() == 7);
+  CHECK(absl::StrContains(ran.err, "cancelling job 7"));
+}
+
+TEST_CASE("the second interrupt leaves at once and says how to follow") {
+  FakeService fake;
+  AnswerRun(fake, v1::RUNNING);
+  absl::Notification watching, cancelled;
+  fake.watch = [&](grpc::ServerContext& context, const v1::WatchJobRequest&, grpc::ServerWriter<v1::Event>& writer) {
+    writer.Write(EventOf(1, "started", v1::RUNNING));
+    watching.Notify();
+    while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+    return grpc::Status::CANCELLED;
+  };
+  fake.cancel = [&](const v1::CancelJobRequest&, v1::JobInfo&) {
+    cancelled.Notify();
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  std::thread user([&] {
+    watching.WaitForNotification();
+    program.interrupts.Raise([] {});
+    cancelled.WaitForNotification();
+    program.interrupts.Raise([] {});
+  });
+  const Ran ran = program({"run", "--", "/bin/true"});
+  user.join();
+  CHECK(ran.code == kInterrupted);
+  CHECK(absl::StrContains(ran.err, "sextant watch 7"));
+}
+
+TEST_CASE("an interrupted watch detaches and cancels nothing") {
+  FakeService fake;
+  AnswerRun(fake, v1::RUNNING);
+  absl::Notification watching;
+  std::atomic<bool> cancelled{false};
+  fake.watch = [&](grpc::ServerContext& context, const v1::WatchJobRequest&, grpc::ServerWriter<v1::Event>& writer) {
+    writer.Write(EventOf(1, "started", v1::RUNNING));
+    watching.Notify();
+    while (!context.IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+    return grpc::Status::CANCELLED;
+  };
+  fake.cancel = [&](const v1::CancelJobRequest&, v1::JobInfo&) {
+    cancelled = true;
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  std::thread user([&] {
+    watching.WaitForNotification();
+    program.interrupts.Raise([] {});
+  });
+  CHECK(program({"watch", "7"}).code == kInterrupted);
+  user.join();
+  CHECK_FALSE(cancelled);
+}
+
+TEST_CASE("a graph's files without digest are found beside it, hashed and sent") {
+  FakeService fake;
+  v1::SubmitJobRequest seen;
+  fake.submit = [&](const v1::SubmitJobRequest& q, v1::SubmitJobResponse& a) {
+    seen = q;
+    a.set_job_id(8);
+    return grpc::Status::OK;
+  };
+  std::ofstream(fake.directory() + "/tool.sh") << "echo hi";
+  std::ofstream(fake.directory() + "/graph.json")
+      << R"({"name": "g", "tasks": [{"name": "t", "build": {"workload": {"argv": ["sh", "tool.sh"],
+             "files": [{"path": "tool.sh"}]}}}]})";
+  Program program(fake.address());
+  const Ran ran = program({"submit", fake.directory() + "/graph.json", "--request-id", "mine"});
+  CHECK(ran.code == kOk);
+  CHECK(ran.out == "8\n");
+  CHECK(seen.request_id() == "mine");
+  CHECK(seen.graph().tasks(0).build().workload().files(0).digest() == HashBytes("echo hi"));
+  CHECK(fake.Blobs().count(HashBytes("echo hi")) == 1);
+  const Ran missing = program({"submit", "-"}, R"({"tasks": [{"name": "t", "build": {"workload": {"files": [{"path": "gone"}]}}}]})");
+  CHECK(missing.code == kUsage);
+  CHECK(absl::StrContains(missing.err, "\"gone\""));
+  CHECK(program({"submit", "-"}, "{nonsense").code == kUsage);
+}
+
+TEST_CASE("tables of untrusted text hold no control characters") {
+  FakeService fake;
+  fake.list_jobs = [](const v1::ListJobsRequest&, v1::ListJobsResponse& a) {
+    v1::JobInfo& job = *a.add_jobs();
+    job.set_job_id(1);
+    job.set_name("evil\x1b]0;x\x07\nname");
+    job.set_submitter("\x1b[2J");
+    return grpc::Status::OK;
+  };
+  fake.query = [](const v1::QueryRequest&, v1::QueryResponse& a) {
+    a.add_columns()->set_name("c\x1b");
+    a.add_rows()->add_cells()->set_text("v\x1b");
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  for (const Ran& ran : {program({"jobs"}), program({"query", "SELECT 1"})}) {
+    CHECK(ran.code == kOk);
+    CHECK(ran.out.find('\x1b') == std::string::npos);
+    CHECK(ran.out.find('\x07') == std::string::npos);
+  }
+}
+
+TEST_CASE("logs are raw in a pipe") {
+  FakeService fake;
+  fake.Put("out\x1b[31m\n");
+  fake.Put("err\n");
+  fake.list_passes = [](const v1::ListPassesRequest& q, v1::ListPassesResponse& a) {
+    v1::PassInfo& pass = *a.add_passes();
+    pass.set_pass_id(q.pass_id());
+    for (const auto& [name, text] : {std::pair<std::string, std::string>{"stdout", "out\x1b[31m\n"}, {"stderr", "err\n"}}) {
+      v1::Artifact& artifact = *pass.mutable_result()->add_artifacts();
+      artifact.set_name(name);
+      artifact.set_digest(HashBytes(text));
+    }
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  const Ran ran = program({"logs", "p3"});
+  CHECK(ran.code == kOk);
+  CHECK(ran.out == "out\x1b[31m\n");
+  CHECK(ran.err == "err\n");
+  CHECK(program({"logs", "p3", "--stderr"}).out == "err\n");
+}
+
+TEST_CASE("query prints CSV as asked, and says when the answer was cut") {
+  FakeService fake;
+  fake.query = [](const v1::QueryRequest& q, v1::QueryResponse& a) {
+    CHECK(q.sql() == "SELECT 2");
+    a.add_columns()->set_name("n");
+    a.add_rows()->add_cells()->set_text("a,b");
+    a.add_rows()->add_cells()->set_is_null(true);
+    a.set_truncated(true);
+    a.set_truncated_by("max_rows");
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  const Ran ran = program({"query", "--csv", "-"}, "SELECT 2");
+  CHECK(ran.out == "n\r\n\"a,b\"\r\n\r\n");
+  CHECK(absl::StrContains(ran.err, "max_rows"));
+}
+
+TEST_CASE("completion offers every command and its options") {
+  Program program("");
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Ran ran = program({"completion", shell});
+    CHECK(ran.code == kOk);
+    for (const CommandNames& command : AllCommands()) CHECK(absl::StrContains(ran.out, command.name));
+    CHECK(absl::StrContains(ran.out, "rootfs"));
+  }
+}
+
+TEST_CASE("a plan is the graph as JSON and needs no service") {
+  Program program("");
+  const Ran ran = program({"run", "--plan", "--pass", "run*3", "--", "/bin/true"});
+  CHECK(ran.code == kOk);
+  v1::JobGraph graph;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(ran.out, &graph).ok());
+  CHECK(graph.tasks(0).profile().passes(0).repeat() == 3);
+}
+
+}  // namespace
+}  // namespace sextant::cli

@@ -1,0 +1,224 @@
+// `sextant run`: from a command line to a timeline.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/bundle.h"
+#include "client/cli/commands.h"
+#include "client/cli/follow.h"
+#include "client/cli/pass_syntax.h"
+#include "client/cli/progress.h"
+#include "client/cli/table.h"
+#include "client/cli/text.h"
+#include "client/cli/upload.h"
+#include "google/protobuf/util/message_differencer.h"
+#include "proto/status/status.h"
+
+namespace sextant::cli {
+namespace {
+
+constexpr char kTask[] = "profile";
+
+absl::Status FillLimits(const RunOptions& o, v1::ResourceLimits& limits) {
+  if (!o.memory.empty()) {
+    ASSIGN_OR_RETURN(const uint64_t bytes, ParseBytes(o.memory), "--memory");
+    limits.set_memory_bytes(bytes);
+  }
+  if (!o.disk.empty()) {
+    ASSIGN_OR_RETURN(const uint64_t bytes, ParseBytes(o.disk), "--disk");
+    limits.set_disk_bytes(bytes);
+  }
+  if (!o.wall.empty()) {
+    ASSIGN_OR_RETURN(const double seconds, ParseSeconds(o.wall), "--wall");
+    limits.set_wall_s(seconds);
+  }
+  if (!o.hang.empty()) {
+    ASSIGN_OR_RETURN(const double seconds, ParseSeconds(o.hang), "--hang");
+    limits.set_hang_s(seconds);
+  }
+  if (o.cpus > 0) limits.set_cpu_cores(o.cpus);
+  if (o.pids > 0) limits.set_pids(o.pids);
+  return absl::OkStatus();
+}
+
+// "K=V", or "K" for the value it has here.
+absl::Status FillPairs(const std::vector<std::string>& pairs, const char* option,
+                       const Environment* environment, google::protobuf::Map<std::string, std::string>& out) {
+  for (const std::string& pair : pairs) {
+    const size_t equals = pair.find('=');
+    if (equals == 0 || pair.empty() || (equals == std::string::npos && environment == nullptr)) {
+      return absl::InvalidArgumentError(absl::StrCat(option, " ", Escape(pair, 80), ": write KEY=VALUE"));
+    }
+    if (equals != std::string::npos) {
+      out[pair.substr(0, equals)] = pair.substr(equals + 1);
+    } else if (auto value = (*environment)(pair)) {
+      out[pair] = *value;
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat(option, " ", Escape(pair, 80), ": the variable is not set here; write KEY=VALUE"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The graph of one profile task, and the files it needs.
+absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, const RunOptions& o,
+                                                              v1::JobGraph& graph) {
+  Bundle bundle;
+  v1::TaskSpec& task = *graph.add_tasks();
+  task.set_name(kTask);
+  v1::ProfileTask& profile = *task.mutable_profile();
+  v1::Workload& workload = *profile.mutable_workload();
+  for (const std::string& text : o.passes) {
+    ASSIGN_OR_RETURN(*profile.add_passes(), ParsePass(text));
+  }
+  if (profile.passes().empty()) {
+    ASSIGN_OR_RETURN(*profile.add_passes(), ParsePass(kDefaultPass));
+  }
+  RETURN_IF_ERROR(FillPairs(o.env, "--env", &context.environment, *workload.mutable_env()));
+  RETURN_IF_ERROR(FillPairs(o.labels, "--label", nullptr, *graph.mutable_labels()));
+  for (const std::string& file : o.files) RETURN_IF_ERROR(bundle.AddArgument(file), "--file");
+  for (const std::string& directory : o.directories) {
+    RETURN_IF_ERROR(bundle.AddArgument(directory), "--dir");
+  }
+  if (o.rootfs.empty()) {
+    RETURN_IF_ERROR(CollectProgram(o.argv, context.environment, bundle, workload));
+  } else {
+    // The program belongs to the root file system; only what is here and named is sent.
+    workload.set_rootfs(o.rootfs);
+    std::error_code error;
+    if (std::filesystem::is_regular_file(o.argv[0], error) && absl::StrContains(o.argv[0], "/") &&
+        o.argv[0][0] != '/') {
+      RETURN_IF_ERROR(CollectProgram(o.argv, context.environment, bundle, workload));
+    } else {
+      for (const std::string& a : o.argv) workload.add_argv(a);
+    }
+  }
+  if (!o.stdin_file.empty()) {
+    std::ifstream file(o.stdin_file, std::ios::binary);
+    if (!file) return absl::InvalidArgumentError(absl::StrCat("--stdin ", Escape(o.stdin_file), " cannot be read"));
+    std::string text{std::istreambuf_iterator<char>(file), {}};
+    if (text.size() > 1 << 20) {
+      return absl::InvalidArgumentError("--stdin is larger than 1 MiB; send it with --file and open it");
+    }
+    workload.set_stdin_text(std::move(text));
+  }
+  RETURN_IF_ERROR(FillLimits(o, *workload.mutable_limits()));
+  graph.set_name(o.name.empty() ? std::filesystem::path(o.argv[0]).filename().string() : o.name);
+  graph.set_priority(o.priority);
+  graph.set_fresh(o.fresh);
+  graph.set_keep(o.keep);
+  graph.set_salt(o.salt);
+  if (!o.deadline.empty()) {
+    ASSIGN_OR_RETURN(const double seconds, ParseSeconds(o.deadline), "--deadline");
+    graph.set_deadline_s(seconds);
+  }
+  for (const std::string& note : bundle.notes()) context.Note(absl::StrCat("note: ", note));
+  return HashBundle(bundle, workload);
+}
+
+// Passes without a trace have no timeline; what is known of them is how they ended.
+int PrintPasses(Context& context, int64_t job_id) {
+  v1::ListPassesRequest request;
+  request.set_job_id(job_id);
+  auto passes = context.service().ListPasses(request);
+  if (!passes.ok()) return context.Fail(passes.status());
+  if (context.json) {
+    context.PrintJson(*passes);
+    return kOk;
+  }
+  Table table({{"pass"}, {"backend"}, {"state"}, {"ended"}, {"wall", Table::Align::kRight},
+               {"cpu", Table::Align::kRight}, {"memory", Table::Align::kRight}});
+  for (const v1::PassInfo& p : passes->passes()) {
+    const v1::ExitReport& exit = p.result().exit();
+    table.Add({absl::StrCat("p", p.pass_id()), p.spec().backend(), StateName(p.state()), DescribeExit(exit),
+               FormatNs(exit.wall_s() * 1e9), FormatNs(exit.cpu_s() * 1e9), FormatBytes(exit.peak_memory_bytes())});
+  }
+  context.out << table.Text(context.out_terminal.color, "", context.out_terminal.width);
+  return kOk;
+}
+
+void PrintFailedPass(Context& context, const v1::GetJobResponse& job) {
+  for (const v1::PassInfo& p : job.passes()) {
+    if (p.state() != v1::FAILED) continue;
+    const std::string exit = DescribeExit(p.result().exit());
+    context.err << "  pass p" << p.pass_id() << (exit.empty() ? "" : ": " + exit) << "\n"
+                << DescribeFailure(p.result().failure(), "  ")
+                << "  its output:  sextant logs p" << p.pass_id() << "\n";
+    return;
+  }
+}
+
+}  // namespace
+
+int Run(Context& context, const RunOptions& options) {
+  if (options.argv.empty()) {
+    return context.Usage("no program was given; write it after --:  sextant run -- ./program args");
+  }
+  v1::SubmitJobRequest request;
+  request.set_request_id(options.request_id.empty() ? NewRequestId() : options.request_id);
+  request.set_submitter(Submitter(context));
+  auto files = BuildGraph(context, options, *request.mutable_graph());
+  if (!files.ok()) return context.Usage(files.status().message());
+  if (options.plan) {
+    context.PrintJson(request.graph());
+    return kOk;
+  }
+  if (const absl::Status healthy = context.service().Healthy(5); !healthy.ok()) {
+    if (!options.local || !context.server.empty()) return context.Fail(healthy);
+    if (const int code = Up(context, {}); code != kOk) return code;
+  }
+  auto uploaded = UploadMissing(context.service(), *files, request.submitter());
+  if (!uploaded.ok()) return context.Fail(uploaded.status());
+  if (uploaded->sent > 0) {
+    context.Note(absl::StrCat("sent ", Plural(uploaded->sent, "file", "files"), ", ",
+                              FormatBytes(uploaded->sent_bytes)));
+  }
+  auto submitted = SubmitSafely(context, request);
+  if (!submitted.ok()) return context.Fail(submitted.status());
+  if (context.json) context.PrintJson(*submitted);
+  const int64_t id = submitted->job_id();
+  if (options.detach) {
+    if (!context.json) context.out << id << "\n";
+    context.Note(absl::StrCat("follow it:  sextant watch ", id, "    its timeline:  sextant timeline ", id));
+    return kOk;
+  }
+  context.Note(absl::StrCat("job ", id, submitted->existing() ? " (was submitted before)" : ""));
+
+  FollowOptions follow;
+  follow.job_id = id;
+  auto followed = Follow(context, follow);
+  if (!followed.ok()) return context.Fail(followed.status());
+  if (followed->detached) return kInterrupted;
+  v1::GetJobRequest get;
+  get.set_job_id(id);
+  get.set_with_passes(true);
+  auto job = context.service().GetJob(get);
+  if (!job.ok()) return context.Fail(job.status());
+  if (context.json) context.PrintJson(job->job());
+  const int code = PrintOutcome(context, job->job(), followed->interrupts);
+  if (!context.json && job->job().state() == v1::FAILED) PrintFailedPass(context, *job);
+  if (code == kInterrupted || options.no_timeline) return code;
+
+  bool trace = false, any = false;
+  for (const v1::PassInfo& p : job->passes()) {
+    trace = trace || (p.state() == v1::DONE && !p.result().trace_digest().empty());
+    any = any || p.state() == v1::DONE;
+  }
+  if (!any && !job->passes().empty()) return code;
+  if (!context.json) context.out << "\n";
+  int shown = kOk;
+  if (trace || job->passes().empty()) {
+    TimelineOptions timeline = options.timeline;
+    timeline.job_id = id;
+    timeline.task = kTask;
+    shown = TimelineCommand(context, timeline);
+  } else {
+    shown = PrintPasses(context, id);
+  }
+  return code != kOk ? code : shown;
+}
+
+}  // namespace sextant::cli

@@ -1,0 +1,82 @@
+// The service as the program sees it: one method per RPC, gRPC kept out of sight. Every error is the
+// service's own status; UNAVAILABLE also when nothing answers at the address.
+//
+// Calls block; each may be made from any thread. Streams call back on the calling thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sextant/v1/sextant.pb.h"
+
+namespace sextant::cli {
+
+// Ends a running stream from another thread. One per call; may be used before the call begins.
+class Canceller {
+ public:
+  Canceller();
+  ~Canceller();
+  Canceller(const Canceller&) = delete;
+  Canceller& operator=(const Canceller&) = delete;
+
+  void Cancel();
+
+ private:
+  friend class Service;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+class Service {
+ public:
+  // `address` as the user wrote it: "host:port", "unix:///path", "unix:/path", or "/path". Nothing is
+  // contacted yet.
+  explicit Service(std::string address);
+  ~Service();
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  const std::string& address() const { return address_; }
+
+  // OK when the health service says SERVING within `timeout_s`.
+  absl::Status Healthy(double timeout_s);
+
+  absl::StatusOr<v1::SubmitJobResponse> SubmitJob(const v1::SubmitJobRequest& request);
+  absl::StatusOr<v1::AddTasksResponse> AddTasks(const v1::AddTasksRequest& request);
+  absl::StatusOr<v1::JobInfo> SealJob(const v1::SealJobRequest& request);
+  absl::StatusOr<v1::GetJobResponse> GetJob(const v1::GetJobRequest& request);
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
+  absl::StatusOr<v1::JobInfo> CancelJob(const v1::CancelJobRequest& request);
+  absl::StatusOr<v1::TaskInfo> CompleteTask(const v1::CompleteTaskRequest& request);
+  absl::StatusOr<v1::ExplainJobResponse> ExplainJob(const v1::ExplainJobRequest& request);
+  absl::StatusOr<v1::ListPassesResponse> ListPasses(const v1::ListPassesRequest& request);
+  absl::StatusOr<v1::FindMissingBlobsResponse> FindMissingBlobs(
+      const v1::FindMissingBlobsRequest& request);
+  absl::StatusOr<v1::ListBlobsResponse> ListBlobs(const v1::ListBlobsRequest& request);
+  absl::StatusOr<v1::Timeline> GetTimeline(const v1::GetTimelineRequest& request);
+  absl::StatusOr<v1::Report> GetReport(const v1::GetReportRequest& request);
+  absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);
+  absl::StatusOr<v1::ServiceDescription> Describe();
+
+  // Events until the job has ended (OK), the stream breaks, or `canceller` is used (CANCELLED).
+  absl::Status WatchJob(const v1::WatchJobRequest& request, Canceller& canceller,
+                        const std::function<void(const v1::Event&)>& on_event);
+  // Sends what `next` fills in until it returns false. An error of `next` ends the upload with it.
+  absl::StatusOr<v1::UploadBlobsResponse> UploadBlobs(
+      const std::function<absl::StatusOr<bool>(v1::UploadBlobsRequest&)>& next);
+  // The blob's bytes in order. An error of `on_data` ends the call with it.
+  absl::Status GetBlob(const v1::GetBlobRequest& request,
+                       const std::function<absl::Status(const v1::GetBlobResponse&)>& on_data);
+  absl::Status ExportTrace(const v1::ExportTraceRequest& request,
+                           const std::function<absl::Status(const std::string&)>& on_data);
+
+ private:
+  struct Channel;
+  std::string address_;
+  std::unique_ptr<Channel> channel_;
+};
+
+}  // namespace sextant::cli

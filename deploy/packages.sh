@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what Sextant needs from the distribution's packages, on Debian 12, Debian 13 and Ubuntu
+# 24.04. Does nothing when everything is there.
+#   deploy/packages.sh run|build|test…      which needs; "build" includes "run", "test" both
+set -euo pipefail
+
+run=(postgresql bubblewrap ca-certificates)
+build=("${run[@]}" g++ cmake ninja-build ccache mold pkg-config protobuf-compiler
+  protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libprotoc-dev libabsl-dev libpqxx-dev
+  libspdlog-dev libcli11-dev nlohmann-json3-dev libcpp-httplib-dev prometheus-cpp-dev
+  libseccomp-dev libzstd-dev libssl-dev catch2)
+test=("${build[@]}" clang clang-format python3 busybox-static)
+# libFuzzer's runtime has a package of its own on some releases.
+
+wanted=()
+for need in "${@:-build}"; do
+  case "$need" in
+    run) wanted+=("${run[@]}") ;;
+    build) wanted+=("${build[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    *) echo "packages.sh: unknown need '$need'; there are run, build, test" >&2; exit 2 ;;
+  esac
+done
+
+if ! command -v apt-get >/dev/null; then
+  echo "packages.sh: this system has no apt-get; install the counterparts of: ${wanted[*]}" >&2
+  exit 1
+fi
+missing=()
+for package in "${wanted[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+((${#missing[@]} == 0)) && exit 0
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "packages.sh: run as root, or install sudo; missing: ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+echo "installing packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+# Sextant runs a private cluster: the distribution's own, and its service, are not wanted.
+if ! dpkg-query -W -f='${Status}' postgresql-common 2>/dev/null | grep -q 'ok installed'; then
+  "${as_root[@]}" mkdir -p /etc/postgresql-common
+  [ -e /etc/postgresql-common/createcluster.conf ] ||
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+  "${missing[@]}" >/dev/null

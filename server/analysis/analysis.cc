@@ -1,0 +1,125 @@
+#include "server/analysis/analysis.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "proto/status/status.h"
+#include "server/analysis/export.h"
+#include "server/analysis/report.h"
+#include "server/analysis/selection.h"
+#include "server/analysis/timeline.h"
+
+namespace sextant::analysis {
+
+absl::StatusOr<v1::TaskInfo> Analysis::FindTask(int64_t job_id, const std::string& path) {
+  if (!path.empty()) {
+    ASSIGN_OR_RETURN(auto task, reads_->Task(job_id, path));
+    if (task.kind() != "profile")
+      return absl::InvalidArgumentError(absl::StrCat("task: ", path, " is a ", task.kind(),
+                                                     " task; name one of kind profile"));
+    return task;
+  }
+  v1::GetJobRequest page;
+  page.set_job_id(job_id);
+  page.set_with_tasks(true);
+  std::vector<v1::TaskInfo> found;
+  for (bool more = true; more;) {
+    ASSIGN_OR_RETURN(auto job, reads_->Get(page, limits_.max_page_size()));
+    for (auto& task : *job.mutable_tasks())
+      if (task.kind() == "profile") found.push_back(std::move(task));
+    more = job.more_tasks() && !job.tasks().empty();
+    if (more) page.set_tasks_after(job.tasks(job.tasks_size() - 1).path());
+  }
+  if (found.empty())
+    return absl::FailedPreconditionError(
+        absl::StrCat("job ", job_id, " has no profile task: nothing in it records a trace"));
+  if (found.size() > 1) {
+    std::vector<std::string> names;
+    for (const auto& task : found)
+      if (names.size() < 10) names.push_back(task.path());
+    return absl::InvalidArgumentError(absl::StrCat("task: required, the job has ", found.size(),
+                                                   " profile tasks: ", absl::StrJoin(names, ", "),
+                                                   found.size() > names.size() ? ", …" : ""));
+  }
+  return std::move(found.front());
+}
+
+absl::StatusOr<std::vector<v1::PassInfo>> Analysis::Passes(int64_t job_id,
+                                                           const std::string& path) {
+  v1::ListPassesRequest page;
+  page.set_job_id(job_id);
+  page.set_task(path);
+  std::vector<v1::PassInfo> passes;
+  for (bool more = true; more;) {
+    ASSIGN_OR_RETURN(auto some, reads_->Passes(page, limits_.max_page_size()));
+    for (auto& pass : *some.mutable_passes()) passes.push_back(std::move(pass));
+    more = some.more() && !some.passes().empty();
+    if (more) page.set_after_pass_id(passes.back().pass_id());
+  }
+  std::stable_sort(passes.begin(), passes.end(), [](const auto& a, const auto& b) {
+    return std::make_pair(a.task_id(), a.ordinal()) < std::make_pair(b.task_id(), b.ordinal());
+  });
+  return passes;
+}
+
+absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& request) {
+  ASSIGN_OR_RETURN(const auto task, FindTask(request.job_id(), request.task()));
+  ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), task.path()));
+  return MakeTimeline({&reader_, traces_, limits_}, request, task, passes);
+}
+
+absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request) {
+  ASSIGN_OR_RETURN(const auto job, reads_->Job(request.job_id()));
+  auto task = FindTask(request.job_id(), request.task());
+  // Without one profile task the report is about all passes of the job.
+  if (!task.ok() && !request.task().empty()) return task.status();
+  const std::string path = task.ok() ? task->path() : "";
+  ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), path));
+  absl::StatusOr<v1::Timeline> timeline = v1::Timeline();
+  if (!task.ok()) {
+    timeline = task.status();
+  } else {
+    v1::GetTimelineRequest wanted;
+    wanted.set_job_id(request.job_id());
+    wanted.set_max_instances(std::min<uint32_t>(limits_.max_timeline_instances(), 100));
+    timeline = MakeTimeline({&reader_, traces_, limits_}, wanted, *task, passes);
+  }
+  return MakeReport(job, path, passes, timeline);
+}
+
+absl::Status Analysis::Export(const v1::ExportTraceRequest& request, Sink sink) {
+  ASSIGN_OR_RETURN(const auto task, FindTask(request.job_id(), request.task()));
+  ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), task.path()));
+  std::vector<const v1::PassInfo*> wanted;
+  for (const v1::PassInfo& pass : passes) {
+    const bool named = std::find(request.pass_ids().begin(), request.pass_ids().end(),
+                                 pass.pass_id()) != request.pass_ids().end();
+    if ((request.pass_ids().empty() || named) && !pass.result().trace_digest().empty())
+      wanted.push_back(&pass);
+    else if (named)
+      return absl::FailedPreconditionError(
+          absl::StrCat("pass_ids: pass ", pass.pass_id(),
+                       pass.has_result() ? " left no trace" : " has not ended yet"));
+  }
+  for (int64_t id : request.pass_ids())
+    if (std::none_of(wanted.begin(), wanted.end(),
+                     [id](const auto* pass) { return pass->pass_id() == id; }))
+      return absl::NotFoundError(
+          absl::StrCat("pass_ids: task ", task.path(), " has no pass ", id));
+  if (wanted.empty()) {
+    const auto why = SelectPasses(passes, "").status();
+    return why.ok() ? absl::FailedPreconditionError("no pass left a trace") : why;
+  }
+  Exporter exporter(request.format(), sink);
+  RETURN_IF_ERROR(exporter.Begin());
+  for (const v1::PassInfo* pass : wanted) {
+    exporter.BeginPass(*pass);
+    RETURN_IF_ERROR(reader_.Read(pass->result().trace_digest(), {},
+                                 [&](const chunk::Decoded& chunk) { return exporter.Add(chunk); }),
+                    "reading the trace of pass ", pass->pass_id());
+  }
+  return exporter.End();
+}
+
+}  // namespace sextant::analysis

@@ -1,0 +1,50 @@
+// Answers about what passes recorded: the statistical timeline, the report, the export. Reads what
+// is there, also while the job still runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "sextant/v1/sextant.pb.h"
+#include "server/store/job_reads.h"
+#include "server/store/trace_chunks.h"
+#include "server/trace/reader.h"
+
+namespace sextant::analysis {
+
+// Thread-safe; borrows the stores. Requests have been checked against the limits
+// (server/rpc/check.h).
+class Analysis {
+ public:
+  Analysis(store::JobReads* reads, store::TraceStore* traces, v1::ServiceLimits limits)
+      : reads_(reads), traces_(traces), reader_(traces), limits_(std::move(limits)) {}
+
+  // NOT_FOUND: no such job or task. INVALID_ARGUMENT: the task is not a profile task, or several are
+  // and none is named. FAILED_PRECONDITION: nothing to show yet; says what is missing and what to do.
+  absl::StatusOr<v1::Timeline> Timeline(const v1::GetTimelineRequest& request);
+
+  // A job without traces has a report too: how its passes went.
+  absl::StatusOr<v1::Report> Report(const v1::GetReportRequest& request);
+
+  // Hands the text over in pieces. Partial and failed passes are exported too if they left a trace.
+  using Sink = absl::FunctionRef<absl::Status(absl::string_view)>;
+  absl::Status Export(const v1::ExportTraceRequest& request, Sink sink);
+
+ private:
+  // The profile task of that path, or the only one.
+  absl::StatusOr<v1::TaskInfo> FindTask(int64_t job_id, const std::string& path);
+  // Of a task, or of the job when `path` is empty.
+  absl::StatusOr<std::vector<v1::PassInfo>> Passes(int64_t job_id, const std::string& path);
+
+  store::JobReads* const reads_;
+  store::TraceStore* const traces_;
+  trace::Reader reader_;
+  const v1::ServiceLimits limits_;
+};
+
+}  // namespace sextant::analysis

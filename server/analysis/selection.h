@@ -1,0 +1,31 @@
+// Which passes of a task may be joined. Statistics never silently mix.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "sextant/v1/types.pb.h"
+
+namespace sextant::analysis {
+
+struct Selection {
+  std::vector<const v1::PassInfo*> joined;   // borrowed, in order of ordinal
+  std::string group;                         // names what they agree in; never two alike
+  uint32_t left_out = 0;
+  std::vector<std::string> notes;            // which were left out, and why
+};
+
+// Joins the passes that ended well, left a trace, and agree in backend, its options and the machine
+// class; of several such groups the largest (then the one with the smallest ordinal). `backend`
+// limits the choice; empty: any. FAILED_PRECONDITION says what is missing and what to do: no pass
+// ended yet, all failed, none has a trace.
+absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
+                                       absl::string_view backend);
+
+// Provenance without what differs from run to run (time, load): the distinct ones of `passes`.
+std::vector<v1::Provenance> DistinctProvenance(absl::Span<const v1::PassInfo* const> passes);
+
+}  // namespace sextant::analysis

@@ -1,0 +1,73 @@
+#include "server/analysis/selection.h"
+
+#include "tests/catch.h"
+
+namespace sextant::analysis {
+namespace {
+
+v1::PassInfo Pass(uint32_t ordinal, const std::string& machine = "m") {
+  v1::PassInfo pass;
+  pass.set_pass_id(100 + ordinal);
+  pass.set_ordinal(ordinal);
+  pass.mutable_spec()->set_backend("host");
+  pass.set_state(v1::DONE);
+  pass.mutable_result()->set_trace_digest("x");
+  pass.mutable_result()->mutable_provenance()->set_machine_class(machine);
+  return pass;
+}
+
+}  // namespace
+
+TEST_CASE("passes of another machine class are left out with a note") {
+  const std::vector<v1::PassInfo> passes = {Pass(0, "zen2"), Pass(1, "icelake"), Pass(2, "icelake")};
+  auto selection = SelectPasses(passes, "");
+  REQUIRE(selection.ok());
+  CHECK(selection->joined.size() == 2);
+  CHECK(selection->left_out == 1);
+  REQUIRE(selection->notes.size() == 1);
+  CHECK(selection->notes[0] == "pass 0 left out: measured differently, by backend host on zen2");
+}
+
+TEST_CASE("failed, partial and unfinished passes are left out, each with its reason") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2), Pass(3)};
+  passes[1].set_state(v1::FAILED);
+  passes[2].mutable_result()->set_partial(true);
+  passes[3].set_state(v1::RUNNING);
+  passes[3].clear_result();
+  auto selection = SelectPasses(passes, "");
+  REQUIRE(selection.ok());
+  CHECK(selection->joined.size() == 1);
+  CHECK(selection->left_out == 3);
+  CHECK(selection->notes.size() == 3);
+}
+
+TEST_CASE("what is missing is said together with what to do") {
+  using Catch::Contains;
+  CHECK_THAT(std::string(SelectPasses({}, "").status().message()),
+             Contains("no pass is planned yet"));
+  std::vector<v1::PassInfo> passes = {Pass(0)};
+  CHECK_THAT(std::string(SelectPasses(passes, "ncu").status().message()),
+             Contains("no pass of backend ncu; this task's passes use: host"));
+  passes[0].mutable_result()->clear_trace_digest();
+  CHECK_THAT(std::string(SelectPasses(passes, "").status().message()),
+             Contains("no pass recorded regions: backend host leaves no trace"));
+  passes[0].set_state(v1::FAILED);
+  passes[0].mutable_result()->mutable_failure()->set_message("exit code 3");
+  CHECK_THAT(std::string(SelectPasses(passes, "").status().message()), Contains("exit code 3"));
+  passes[0].set_state(v1::READY);
+  passes[0].clear_result();
+  auto waiting = SelectPasses(passes, "");
+  CHECK(waiting.status().code() == absl::StatusCode::kFailedPrecondition);
+  CHECK_THAT(std::string(waiting.status().message()), Contains("queued or running"));
+}
+
+TEST_CASE("provenance that differs in time and load alone is the same") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2)};
+  passes[1].mutable_result()->mutable_provenance()->set_load_average(3);
+  passes[2].mutable_result()->mutable_provenance()->set_kernel("6.2");
+  auto selection = SelectPasses(passes, "");
+  REQUIRE(selection.ok());
+  CHECK(DistinctProvenance(selection->joined).size() == 2);
+}
+
+}  // namespace sextant::analysis

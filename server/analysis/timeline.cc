@@ -1,0 +1,270 @@
+#include "server/analysis/timeline.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+#include "proto/status/status.h"
+#include "server/analysis/aligner.h"
+#include "server/analysis/exact.h"
+#include "server/analysis/quantile.h"
+#include "server/analysis/rebucket.h"
+#include "server/analysis/selection.h"
+#include "server/trace/rollup_view.h"
+#include "server/trace/task_rollup.h"
+
+namespace sextant::analysis {
+namespace {
+
+struct JoinedPass {
+  const v1::PassInfo* info;
+  trace::TraceSummary summary;   // only with instances
+};
+
+class Builder {
+ public:
+  Builder(TimelineRooms rooms, const v1::GetTimelineRequest& request)
+      : rooms_(rooms),
+        request_(request),
+        quantiles_(request.quantiles().begin(), request.quantiles().end()),
+        regions_(request.regions().begin(), request.regions().end()),
+        roles_(request.roles().begin(), request.roles().end()) {
+    if (quantiles_.empty()) quantiles_ = {0.2, 0.5, 0.8};
+  }
+
+  absl::StatusOr<v1::Timeline> Build(const v1::TaskInfo& task,
+                                     const std::vector<v1::PassInfo>& passes) {
+    out_.set_job_id(task.job_id());
+    out_.set_task(task.path());
+    for (double q : quantiles_) out_.add_quantiles(q);
+    ASSIGN_OR_RETURN(Selection selection, SelectPasses(passes, request_.backend()));
+    out_.set_passes_left_out(selection.left_out);
+    for (std::string& note : selection.notes) out_.add_notes(std::move(note));
+    RETURN_IF_ERROR(FindTraces(selection));
+    RETURN_IF_ERROR(FromRollups(task.task_id(), selection.group));
+    if (request_.exact()) RETURN_IF_ERROR(ExactRegions());
+    AddCounters();
+    if (!request_.without_instances()) {
+      RETURN_IF_ERROR(Instances());
+      Spans();
+    }
+    std::vector<const v1::PassInfo*> infos;
+    for (const JoinedPass& pass : joined_) {
+      infos.push_back(pass.info);
+      out_.set_events(out_.events() + pass.info->result().events());
+      out_.set_dropped(out_.dropped() + pass.info->result().dropped());
+    }
+    for (v1::Provenance& provenance : DistinctProvenance(infos))
+      *out_.add_provenance() = std::move(provenance);
+    out_.set_passes(joined_.size());
+    return std::move(out_);
+  }
+
+ private:
+  // Leaves out passes whose trace is gone. Without instances nothing is read for each pass.
+  absl::Status FindTraces(const Selection& selection) {
+    uint32_t gone = 0;
+    for (const v1::PassInfo* info : selection.joined) {
+      JoinedPass pass{info, {}};
+      if (!request_.without_instances()) {
+        auto summary = rooms_.reader->Summarize(info->result().trace_digest());
+        if (absl::IsNotFound(summary.status())) {
+          ++gone;
+          continue;
+        }
+        RETURN_IF_ERROR(summary.status());
+        pass.summary = *std::move(summary);
+      }
+      joined_.push_back(std::move(pass));
+    }
+    return NoteGone(gone);
+  }
+
+  absl::Status NoteGone(uint32_t gone) {
+    if (gone == 0) return absl::OkStatus();
+    if (gone >= joined_.size() + gone)
+      return absl::FailedPreconditionError(
+          absl::StrCat("the traces of all ", gone, " passes were removed after ",
+                       rooms_.limits.trace_retention_days(),
+                       " days (trace_retention_days); run the job again with --fresh"));
+    out_.set_passes_left_out(out_.passes_left_out() + gone);
+    out_.add_notes(absl::StrCat(gone, " passes left out: their traces were removed by retention"));
+    return absl::OkStatus();
+  }
+
+  absl::Status FromRollups(int64_t task_id, const std::string& group) {
+    std::vector<trace::PassTrace> traces;
+    for (const JoinedPass& pass : joined_)
+      traces.push_back({pass.info->pass_id(), pass.info->result().trace_digest()});
+    int skipped = 0;
+    ASSIGN_OR_RETURN(const trace::Rollup rollup,
+                     trace::MergeTaskRollup(rooms_.traces, task_id, group, traces,
+                                            request_.buckets() > 0, &skipped),
+                     "joining rollups");
+    if (skipped > 0 && request_.without_instances())
+      out_.add_notes(absl::StrCat(skipped, " passes' traces were removed by retention"));
+    out_.set_program(rollup.kernel());
+    ns_per_unit_ = rollup.unit() == v1::CYCLES
+                       ? (rollup.min_ns_per_unit() + rollup.max_ns_per_unit()) / 2
+                       : 1.0;
+    const trace::Selection wanted{{request_.regions().begin(), request_.regions().end()},
+                                  {request_.roles().begin(), request_.roles().end()}};
+    if (!request_.exact()) {
+      for (const trace::RegionStat& stat : trace::RegionStats(rollup, quantiles_, wanted)) {
+        v1::RegionAggregate* out = out_.add_regions();
+        out->set_role(stat.role);
+        out->set_region(stat.region);
+        out->set_count(stat.totals.count);
+        for (double value : stat.quantiles) out->add_duration_ns(value * ns_per_unit_);
+        out->set_sum_ns(static_cast<double>(stat.totals.sum) * ns_per_unit_);
+        out->set_min_ns(static_cast<double>(stat.totals.min) * ns_per_unit_);
+        out->set_max_ns(static_cast<double>(stat.totals.max) * ns_per_unit_);
+        out->set_relative_error(trace::kRelativeError);
+      }
+    }
+    if (request_.buckets() == 0) return absl::OkStatus();
+    const uint64_t wanted_ns =
+        request_.to_ns() > 0
+            ? (request_.to_ns() - request_.from_ns() + request_.buckets() - 1) / request_.buckets()
+            : UINT64_MAX;
+    if (wanted_ns < rollup.bucket_ns()) return Zoom(wanted_ns);
+    ASSIGN_OR_RETURN(const trace::BucketView view,
+                     trace::Buckets(rollup, {.buckets = request_.buckets(),
+                                             .from_ns = request_.from_ns(),
+                                             .to_ns = request_.to_ns(),
+                                             .quantiles = quantiles_,
+                                             .selection = wanted}),
+                     "buckets");
+    out_.set_bucket_ns(view.bucket_ns);
+    out_.set_first_bucket_ns(view.first_bucket_ns);
+    for (const trace::RegionBuckets& region : view.regions) {
+      v1::BucketSeries* out = out_.add_buckets();
+      out->set_region(region.region);
+      out->mutable_counts()->Add(region.counts.begin(), region.counts.end());
+      for (double value : region.quantiles) out->add_duration_ns(value * ns_per_unit_);
+    }
+    return absl::OkStatus();
+  }
+
+  // A part of the time in finer buckets than the rollups have.
+  absl::Status Zoom(uint64_t bucket_ns) {
+    Rebucket rebucket({.from_ns = request_.from_ns(),
+                       .bucket_ns = std::max<uint64_t>(bucket_ns, 1),
+                       .buckets = request_.buckets(),
+                       .regions = regions_,
+                       .roles = roles_});
+    const trace::ReadRequest part{.regions = {request_.regions().begin(), request_.regions().end()},
+                                  .from_ns = request_.from_ns(),
+                                  .to_ns = request_.to_ns()};
+    RETURN_IF_ERROR(
+        ForEachChunk(part, [&](const chunk::Decoded& chunk) { return rebucket.Add(chunk); }));
+    out_.set_bucket_ns(std::max<uint64_t>(bucket_ns, 1));
+    out_.set_first_bucket_ns(request_.from_ns());
+    for (v1::BucketSeries& series : rebucket.Finish(quantiles_))
+      *out_.add_buckets() = std::move(series);
+    return absl::OkStatus();
+  }
+
+  absl::Status ForEachChunk(const trace::ReadRequest& part,
+                            absl::FunctionRef<absl::Status(const chunk::Decoded&)> use) {
+    for (const JoinedPass& pass : joined_)
+      RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), part, use),
+                      "reading the trace of pass ", pass.info->pass_id());
+    return absl::OkStatus();
+  }
+
+  absl::Status ExactRegions() {
+    ExactAggregates exact(regions_, roles_);
+    const trace::ReadRequest part{
+        .regions = {request_.regions().begin(), request_.regions().end()}};
+    RETURN_IF_ERROR(ForEachChunk(part, [&](const chunk::Decoded& chunk) {
+      exact.Count(chunk);
+      return absl::OkStatus();
+    }));
+    exact.Aim(quantiles_);
+    RETURN_IF_ERROR(ForEachChunk(part, [&](const chunk::Decoded& chunk) {
+      exact.Collect(chunk);
+      return absl::OkStatus();
+    }));
+    for (v1::RegionAggregate& aggregate : exact.Finish()) *out_.add_regions() = std::move(aggregate);
+    return absl::OkStatus();
+  }
+
+  // A counter of a region is summed over passes, and so are the instances it sums over.
+  void AddCounters() {
+    std::map<std::tuple<std::string, std::string, std::string, std::string>, v1::Counter> sums;
+    for (const JoinedPass& pass : joined_) {
+      for (const v1::Counter& counter : pass.info->result().counters()) {
+        auto [it, added] = sums.try_emplace(
+            {counter.role(), counter.region(), counter.name(), counter.unit()}, counter);
+        if (added) continue;
+        it->second.set_value(it->second.value() + counter.value());
+        it->second.set_instances(it->second.instances() + counter.instances());
+      }
+    }
+    for (v1::RegionAggregate& aggregate : *out_.mutable_regions())
+      for (const auto& [key, counter] : sums)
+        if (std::get<0>(key) == aggregate.role() && std::get<1>(key) == aggregate.region())
+          *aggregate.add_counters() = counter;
+  }
+
+  absl::Status Instances() {
+    uint32_t most = request_.max_instances();
+    if (most == 0) most = rooms_.limits.max_timeline_instances();
+    Aligner aligner({.max_instances = most, .regions = regions_, .roles = roles_});
+    for (const JoinedPass& pass : joined_) {
+      if (pass.summary.dropped == 0) continue;
+      RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), {},
+                                          [&](const chunk::Decoded& chunk) {
+                                            aligner.LookForLoss(chunk);
+                                            return absl::OkStatus();
+                                          }));
+    }
+    for (const JoinedPass& pass : joined_) {
+      aligner.BeginPass();
+      RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), {},
+                                          [&](const chunk::Decoded& chunk) {
+                                            aligner.Add(chunk);
+                                            return absl::OkStatus();
+                                          }),
+                      "reading the trace of pass ", pass.info->pass_id());
+      aligner.EndPass();
+    }
+    for (v1::RoleLane& lane : aligner.Finish(quantiles_)) *out_.add_lanes() = std::move(lane);
+    if (out_.lanes().empty())
+      out_.add_notes(regions_.empty() && roles_.empty()
+                         ? "the passes recorded no instance of any region"
+                         : "no instance of these regions and roles was recorded");
+    return absl::OkStatus();
+  }
+
+  void Spans() {
+    std::vector<double> spans;
+    for (const JoinedPass& pass : joined_)
+      if (pass.summary.events > 0)
+        spans.push_back(static_cast<double>(pass.summary.last_ns - pass.summary.first_ns));
+    if (spans.empty()) return;
+    for (double span : Quantiles(&spans, quantiles_)) out_.add_span_ns(span);
+  }
+
+  const TimelineRooms rooms_;
+  const v1::GetTimelineRequest& request_;
+  std::vector<double> quantiles_;
+  const absl::flat_hash_set<std::string> regions_;
+  const absl::flat_hash_set<std::string> roles_;
+  std::vector<JoinedPass> joined_;
+  double ns_per_unit_ = 1;
+  v1::Timeline out_;
+};
+
+}  // namespace
+
+absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
+                                          const v1::GetTimelineRequest& request,
+                                          const v1::TaskInfo& task,
+                                          const std::vector<v1::PassInfo>& passes) {
+  return Builder(rooms, request).Build(task, passes);
+}
+
+}  // namespace sextant::analysis

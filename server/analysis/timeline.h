@@ -1,0 +1,32 @@
+// The statistical timeline of a profile task: what its passes agree on.
+//
+//   lanes     instances aligned over passes (aligner.h), exact quantiles of start, end, duration
+//   regions   aggregates of all instances of all passes: from the rollups within 1 %, or exact
+//   buckets   the same over time: from the rollups, or from the chunks where these are too coarse
+//
+// Quantiles of instances, spans and exact aggregates are of type 7 (quantile.h); those from rollups
+// are order statistics of rank floor(q·(n−1)).
+#pragma once
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sextant/v1/sextant.pb.h"
+#include "server/store/trace_chunks.h"
+#include "server/trace/reader.h"
+
+namespace sextant::analysis {
+
+struct TimelineRooms {
+  trace::Reader* reader;
+  store::TraceStore* traces;
+  const v1::ServiceLimits& limits;
+};
+
+// `passes` are all of the task, in any state. Spans are given with the instances alone.
+absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
+                                          const v1::GetTimelineRequest& request,
+                                          const v1::TaskInfo& task,
+                                          const std::vector<v1::PassInfo>& passes);
+
+}  // namespace sextant::analysis

@@ -1,0 +1,37 @@
+// What the command line and the configuration file say.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "sextant/v1/types.pb.h"
+
+namespace sextant {
+
+struct Flags {
+  std::string state;
+  std::string database;          // empty: the embedded cluster
+  std::string query_database;    // of Query's role; empty: Query is off with --database
+  std::vector<std::string> listen;
+  std::string metrics;           // empty: off
+  bool anywhere = false;
+  std::string log_level = "info";
+  std::string log_file;
+  std::string pid_file;
+  std::vector<std::string> faults;
+  v1::ServiceLimits limits;
+  double job_days = 90;
+  int connections = 24;
+
+  std::string AddressPath() const { return state + "/address"; }
+};
+
+// Returns the code to exit with, or −1: go on. Prints help, version and errors itself.
+int ParseFlags(int argc, char** argv, Flags* flags);
+
+// "worker_lease_s=5" or "max_run.memory_bytes=1073741824". INVALID_ARGUMENT lists the names there
+// are.
+absl::Status SetLimit(const std::string& text, v1::ServiceLimits* limits);
+
+}  // namespace sextant

@@ -1,0 +1,82 @@
+#include "server/job/plan.h"
+
+#include <google/protobuf/text_format.h>
+
+#include "tests/catch.h"
+
+namespace sextant::job {
+namespace {
+
+template <typename Message>
+Message Parse(const std::string& text) {
+  Message message;
+  REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &message));
+  return message;
+}
+
+const char kWorker[] =
+    "name: 'w' machine_class: 'cpu:x' devices { name: 'cpu' kind: 'host' machine_class: 'cpu:x' } "
+    "backends { name: 'run' available: true tool_digest: '1' } "
+    "backends { name: 'host' available: true tool_digest: '2' } "
+    "backends { name: 'activity' reason: 'no GPU' } rootfs_allowed: '/roots'";
+
+PlanContext Context() {
+  return {{Parse<v1::WorkerInfo>(kWorker)}, ""};
+}
+
+}  // namespace
+
+TEST_CASE("a profile task is planned onto a device of one machine class") {
+  auto task = Parse<v1::TaskSpec>(
+      "name: 't' profile { workload { argv: './p' } passes { backend: 'host' repeat: 20 } }");
+  auto planned = PlanTask(Context(), task);
+  REQUIRE(planned.ok());
+  REQUIRE(planned->size() == 1);
+  CHECK((*planned)[0].pool == 1);
+  CHECK((*planned)[0].spec.repeat() == 20);
+  CHECK((*planned)[0].needs ==
+        std::vector<std::string>{"backend:host", "class:cpu:x", "device:host"});
+  CHECK((*planned)[0].key.digest.size() == 32);
+}
+
+TEST_CASE("a backend nobody offers is refused with the workers' reasons") {
+  auto task = Parse<v1::TaskSpec>(
+      "name: 't' profile { workload { argv: './p' } passes { backend: 'activity' } }");
+  CHECK_THAT(std::string(PlanTask(Context(), task).status().message()),
+             Catch::Contains("w: no GPU"));
+  (*task.mutable_profile()->mutable_passes(0)).set_backend("magic");
+  CHECK_THAT(std::string(PlanTask(Context(), task).status().message()),
+             Catch::Contains("w does not have it"));
+}
+
+TEST_CASE("a key changes with each thing that decides a result, and with nothing else") {
+  const auto base = Parse<v1::Workload>(
+      "argv: 'a' argv: 'b' env { key: 'K' value: 'V' } limits { pids: 5 wall_s: 3 }");
+  const auto spec = Parse<v1::PassSpec>("backend: 'host' options { key: 'o' value: '1' }");
+  const std::string key = MakeCacheKey({base, spec, "profile", "t", "m", ""}).digest;
+  auto changed = base;
+  changed.set_argv(0, "a b");
+  changed.mutable_argv()->RemoveLast();
+  CHECK(MakeCacheKey({changed, spec, "profile", "t", "m", ""}).digest != key);
+  changed = base;
+  (*changed.mutable_env())["K"] = "W";
+  CHECK(MakeCacheKey({changed, spec, "profile", "t", "m", ""}).digest != key);
+  changed = base;
+  changed.mutable_limits()->set_wall_s(99);
+  CHECK(MakeCacheKey({changed, spec, "profile", "t", "m", ""}).digest == key);
+  CHECK(MakeCacheKey({base, spec, "profile", "t2", "m", ""}).digest != key);
+  CHECK(MakeCacheKey({base, spec, "profile", "t", "m2", ""}).digest != key);
+  CHECK(MakeCacheKey({base, spec, "profile", "t", "m", "s"}).digest != key);
+}
+
+TEST_CASE("a root file system is matched by the prefix a worker allows") {
+  auto task = Parse<v1::TaskSpec>(
+      "name: 't' build { workload { argv: './p' rootfs: '/roots/debian' } }");
+  auto planned = PlanTask(Context(), task);
+  REQUIRE(planned.ok());
+  CHECK((*planned)[0].needs == std::vector<std::string>{"backend:run", "rootfs:/roots"});
+  task.mutable_build()->mutable_workload()->set_rootfs("/rootsother");
+  CHECK_FALSE(PlanTask(Context(), task).ok());
+}
+
+}  // namespace sextant::job

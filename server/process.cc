@@ -1,0 +1,39 @@
+#include "server/process.h"
+
+#include <fcntl.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+
+namespace sextant {
+
+absl::Status LockState(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  const int fd = open((directory + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot write in ", directory, ": ", std::strerror(errno), "; name another --state"));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    return absl::FailedPreconditionError(
+        absl::StrCat("another sextantd uses ", directory, "; stop it or name another --state"));
+  return absl::OkStatus();
+}
+
+void SetUpLog(const std::string& level, const std::string& file) {
+  auto logger = file.empty() ? spdlog::stderr_logger_mt("sextantd")
+                                       : spdlog::basic_logger_mt("sextantd", file);
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z level=%l thread=%t %v");
+  logger->set_level(spdlog::level::from_str(level));
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+}  // namespace sextant

@@ -1,0 +1,17 @@
+// What a process does for itself before it builds the rooms.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace sextant {
+
+// Makes the directory and locks it: another sextantd there is refused with FAILED_PRECONDITION. The
+// lock goes with the process.
+absl::Status LockState(const std::string& directory);
+
+// The default logger: one line an event, key=value. Standard error when `file` is empty.
+void SetUpLog(const std::string& level, const std::string& file);
+
+}  // namespace sextant

@@ -1,0 +1,33 @@
+// Where the service listens.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace sextant::rpc {
+
+struct Address {
+  std::string text;          // as gRPC takes it: "127.0.0.1:0", "[::1]:7070", "unix:/path"
+  std::string unix_path;     // of a Unix socket
+  std::string host;          // of TCP
+  bool anywhere = false;     // reachable from other machines
+};
+
+// "host:port", "[v6]:port", ":port" (of 127.0.0.1) or "unix:///path". INVALID_ARGUMENT names what is
+// wrong with it.
+absl::StatusOr<Address> ParseAddress(absl::string_view text);
+
+// Nobody is authenticated yet: an address that other machines reach is refused unless `anywhere` was
+// asked for in so many words.
+absl::Status CheckReach(const Address& address, bool anywhere);
+
+// Removes a socket that nobody answers on. FAILED_PRECONDITION: somebody does, or the file is not a
+// socket.
+absl::Status ClearStaleSocket(const std::string& path);
+
+// Writes the whole file under another name, then renames it.
+absl::Status WriteFileAtomically(const std::string& path, const std::string& text);
+
+}  // namespace sextant::rpc

@@ -1,0 +1,213 @@
+#include "server/rpc/check.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace sextant::rpc {
+namespace {
+
+constexpr size_t kDigestBytes = 32;
+
+template <typename... Parts>
+absl::Status Wrong(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
+absl::Status JobId(int64_t job_id) {
+  if (job_id <= 0) return Wrong("job_id: required, a positive number, not ", job_id);
+  return absl::OkStatus();
+}
+
+absl::Status RequestId(const std::string& request_id) {
+  if (request_id.empty())
+    return Wrong("request_id: required; any text that is unique for this request");
+  if (request_id.size() > kMaxRequestIdBytes)
+    return Wrong("request_id: ", request_id.size(), " bytes, at most ", kMaxRequestIdBytes);
+  return absl::OkStatus();
+}
+
+absl::Status Submitter(const std::string& submitter) {
+  if (submitter.size() > kMaxSubmitterBytes)
+    return Wrong("submitter: ", submitter.size(), " bytes, at most ", kMaxSubmitterBytes);
+  return absl::OkStatus();
+}
+
+absl::Status Path(absl::string_view field, const std::string& path,
+                  const v1::ServiceLimits& limits) {
+  const uint64_t most =
+      uint64_t{limits.max_nesting() + 1} * (uint64_t{limits.max_name_bytes()} + 1);
+  if (path.size() > most) return Wrong(field, ": ", path.size(), " bytes, longer than any path");
+  return absl::OkStatus();
+}
+
+absl::Status Digest(absl::string_view field, const std::string& digest) {
+  if (digest.size() != kDigestBytes)
+    return Wrong(field, ": a digest is the 32 raw bytes of a SHA-256, not ", digest.size(),
+                 " bytes");
+  return absl::OkStatus();
+}
+
+absl::Status PageSize(uint32_t page_size, const v1::ServiceLimits& limits) {
+  if (page_size > limits.max_page_size())
+    return Wrong("page_size: ", page_size, ", at most max_page_size = ", limits.max_page_size());
+  return absl::OkStatus();
+}
+
+absl::Status All(std::initializer_list<absl::Status> statuses) {
+  for (const absl::Status& status : statuses)
+    if (!status.ok()) return status;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::SubmitJobRequest& request) {
+  if (!request.has_graph()) return Wrong("graph: required");
+  return All({RequestId(request.request_id()), Submitter(request.submitter())});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::AddTasksRequest& request) {
+  if (request.tasks().empty()) return Wrong("tasks: at least one is required");
+  return All({JobId(request.job_id()), RequestId(request.request_id())});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::SealJobRequest& request) {
+  return All({JobId(request.job_id()), Path("group", request.group(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetJobRequest& request) {
+  if (!(request.wait_s() >= 0 && request.wait_s() <= kMaxWaitS))
+    return Wrong("wait_s: ", request.wait_s(), ", must be within 0 and ", kMaxWaitS);
+  return All({JobId(request.job_id()), PageSize(request.page_size(), limits),
+              Path("tasks_after", request.tasks_after(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::WatchJobRequest& request) {
+  if (request.after_seq() < 0) return Wrong("after_seq: ", request.after_seq(), " is negative");
+  return JobId(request.job_id());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ListJobsRequest& request) {
+  if (request.before_job_id() < 0)
+    return Wrong("before_job_id: ", request.before_job_id(), " is negative");
+  for (int i = 0; i < request.states_size(); ++i)
+    if (request.states(i) == v1::STATE_UNSPECIFIED || !v1::State_IsValid(request.states(i)))
+      return Wrong("states[", i, "]: ", request.states(i), " is not a state");
+  if (static_cast<uint32_t>(request.labels_size()) > limits.max_labels())
+    return Wrong("labels: ", request.labels_size(), ", at most max_labels = ", limits.max_labels());
+  return All({Submitter(request.submitter()), PageSize(request.page_size(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::CancelJobRequest& request) {
+  if (request.reason().size() > limits.max_path_bytes())
+    return Wrong("reason: ", request.reason().size(), " bytes, at most ", limits.max_path_bytes());
+  return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::CompleteTaskRequest& request) {
+  if (request.task().empty()) return Wrong("task: required, the path of an external task");
+  if (static_cast<uint32_t>(request.artifacts_size()) > limits.max_artifacts_per_pass())
+    return Wrong("artifacts: ", request.artifacts_size(),
+                 ", at most max_artifacts_per_pass = ", limits.max_artifacts_per_pass());
+  for (int i = 0; i < request.artifacts_size(); ++i) {
+    const std::string field = absl::StrCat("artifacts[", i, "]");
+    if (request.artifacts(i).name().empty()) return Wrong(field, ".name: required");
+    if (auto status = Digest(field + ".digest", request.artifacts(i).digest()); !status.ok())
+      return status;
+  }
+  return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ExplainJobRequest& request) {
+  return JobId(request.job_id());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ListPassesRequest& request) {
+  if (request.pass_id() < 0) return Wrong("pass_id: ", request.pass_id(), " is negative");
+  if (request.after_pass_id() < 0)
+    return Wrong("after_pass_id: ", request.after_pass_id(), " is negative");
+  if (request.pass_id() == 0 && request.job_id() <= 0)
+    return Wrong("job_id: required unless pass_id is given");
+  return All({Path("task", request.task(), limits), PageSize(request.page_size(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::FindMissingBlobsRequest& request) {
+  if (static_cast<uint64_t>(request.digests_size()) > limits.max_blobs_per_request())
+    return absl::ResourceExhaustedError(
+        absl::StrCat("digests: ", request.digests_size(), ", at most max_blobs_per_request = ",
+                     limits.max_blobs_per_request(), "; ask in several calls"));
+  for (int i = 0; i < request.digests_size(); ++i)
+    if (auto status = Digest(absl::StrCat("digests[", i, "]"), request.digests(i)); !status.ok())
+      return status;
+  return absl::OkStatus();
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetBlobRequest& request) {
+  return Digest("digest", request.digest());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ListBlobsRequest& request) {
+  if (!request.after_digest().empty())
+    if (auto status = Digest("after_digest", request.after_digest()); !status.ok()) return status;
+  return All({Submitter(request.submitter()), PageSize(request.page_size(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest& request) {
+  if (static_cast<uint32_t>(request.quantiles_size()) > limits.max_quantiles())
+    return Wrong("quantiles: ", request.quantiles_size(),
+                 ", at most max_quantiles = ", limits.max_quantiles());
+  for (int i = 0; i < request.quantiles_size(); ++i) {
+    const double q = request.quantiles(i);
+    if (!(q >= 0 && q <= 1)) return Wrong("quantiles[", i, "]: ", q, " is not within 0 and 1");
+    if (i > 0 && !(q > request.quantiles(i - 1)))
+      return Wrong("quantiles[", i, "]: ", q, " does not ascend from ", request.quantiles(i - 1));
+  }
+  if (request.buckets() > limits.max_buckets())
+    return Wrong("buckets: ", request.buckets(), ", at most max_buckets = ", limits.max_buckets());
+  if (request.max_instances() > limits.max_timeline_instances())
+    return Wrong("max_instances: ", request.max_instances(),
+                 ", at most max_timeline_instances = ", limits.max_timeline_instances());
+  if ((request.from_ns() != 0 || request.to_ns() != 0) && request.from_ns() >= request.to_ns())
+    return Wrong("to_ns: ", request.to_ns(), " must be greater than from_ns = ",
+                 request.from_ns());
+  if (static_cast<uint32_t>(request.regions_size()) > limits.max_regions_per_pass())
+    return Wrong("regions: ", request.regions_size(),
+                 ", at most max_regions_per_pass = ", limits.max_regions_per_pass());
+  if (static_cast<uint32_t>(request.roles_size()) > limits.max_regions_per_pass())
+    return Wrong("roles: ", request.roles_size(),
+                 ", at most max_regions_per_pass = ", limits.max_regions_per_pass());
+  return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request) {
+  return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request) {
+  if (request.sql().empty()) return Wrong("sql: required, one SELECT, VALUES or WITH … SELECT");
+  if (request.sql().size() > limits.query_max_sql_bytes())
+    return Wrong("sql: ", request.sql().size(),
+                 " bytes, at most query_max_sql_bytes = ", limits.query_max_sql_bytes());
+  if (!(request.timeout_s() >= 0)) return Wrong("timeout_s: ", request.timeout_s(), " is negative");
+  return absl::OkStatus();
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ExportTraceRequest& request) {
+  if (request.format() != v1::CHROME_JSON && request.format() != v1::CSV)
+    return Wrong("format: ", static_cast<int>(request.format()),
+                 " is unknown; CHROME_JSON (1) and CSV (2) are there");
+  if (static_cast<uint32_t>(request.pass_ids_size()) > limits.max_passes_per_task())
+    return Wrong("pass_ids: ", request.pass_ids_size(),
+                 ", at most max_passes_per_task = ", limits.max_passes_per_task());
+  return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::CommitPassesRequest& request) {
+  if (request.worker().empty()) return Wrong("worker: required, WorkerInfo.name");
+  for (int i = 0; i < request.commits_size(); ++i)
+    if (request.commits(i).pass().pass_id() <= 0)
+      return Wrong("commits[", i, "].pass.pass_id: required");
+  return absl::OkStatus();
+}
+
+}  // namespace sextant::rpc

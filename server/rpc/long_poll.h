@@ -1,0 +1,60 @@
+// GetJob with wait_s: looks again, less and less often, until the job has ended or the time is up. No
+// thread waits meanwhile.
+#pragma once
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/grpcpp.h>
+
+#include "absl/time/time.h"
+#include "sextant/v1/sextant.pb.h"
+#include "server/rpc/executor.h"
+#include "server/rpc/metrics.h"
+#include "server/rpc/streams.h"
+#include "server/store/job_reads.h"
+
+namespace sextant::rpc {
+
+// Deletes itself when the call is over. A stopping server answers at once with what is there.
+class LongPoll : public grpc::ServerUnaryReactor {
+ public:
+  struct Rooms {
+    store::JobReads* reads;
+    Executor* executor;
+    Streams* streams;
+    Metrics* metrics;
+  };
+  static LongPoll* Begin(Rooms rooms, grpc::CallbackServerContext* context,
+                         const v1::GetJobRequest& request, uint32_t max_page_size,
+                         v1::GetJobResponse* response);
+
+  void OnDone() override;
+
+  class Token {
+    friend class LongPoll;
+    Token() = default;
+  };
+  // For Begin alone.
+  LongPoll(Token, Rooms rooms, grpc::CallbackServerContext* context,
+           const v1::GetJobRequest& request, uint32_t max_page_size,
+           v1::GetJobResponse* response);
+
+ private:
+  static constexpr absl::Duration kFirstPause = absl::Milliseconds(10);
+  static constexpr absl::Duration kLongestPause = absl::Milliseconds(250);
+
+  void Look();   // executor
+  void Submit();
+  void End(const absl::Status& status);
+
+  const Rooms rooms_;
+  grpc::CallbackServerContext* const context_;
+  const v1::GetJobRequest& request_;   // gRPC's, until the end
+  const uint32_t max_page_size_;
+  v1::GetJobResponse* const response_;
+  const absl::Time began_;
+  const absl::Time deadline_;
+  absl::Duration pause_ = kFirstPause;
+  grpc::Alarm alarm_;
+};
+
+}  // namespace sextant::rpc

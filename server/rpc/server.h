@@ -1,0 +1,85 @@
+// The gRPC server: services, health, reflection, addresses, limits.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <grpcpp/grpcpp.h>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "server/rpc/executor.h"
+#include "server/rpc/metrics.h"
+#include "server/rpc/sextant_service.h"
+#include "server/rpc/streams.h"
+#include "server/rpc/workers_service.h"
+#include "server/store/trace_chunks.h"
+
+namespace sextant::rpc {
+
+// Borrows the rooms, which outlive it. Not moved once made.
+class Server {
+ public:
+  struct Rooms {
+    store::JobStore* jobs;
+    store::JobReads* reads;
+    store::BlobStore* blobs;
+    store::QueryRunner* query;
+    store::TraceStore* traces;
+    analysis::Analysis* analysis;
+    dispatch::Engine* engine;
+    dispatch::WatchHub* watches;
+    dispatch::WorkerHub* workers;
+  };
+  struct Options {
+    std::vector<std::string> listen;   // server/rpc/addresses.h; at least one
+    bool anywhere = false;             // --insecure-listen-anywhere
+    int quick_threads = 12;
+    int slow_threads = 4;
+    size_t max_queued_calls = 20'000;
+    int max_stream_threads = 128;      // uploads and downloads at once; more get RESOURCE_EXHAUSTED
+    absl::Duration health_every = absl::Seconds(1);
+  };
+
+  // Listens; calls are answered from then on. INVALID_ARGUMENT, FAILED_PRECONDITION name the address.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(Rooms rooms,
+                                                       v1::ServiceDescription description,
+                                                       Options options);
+  ~Server();   // Stop
+
+  // Ends streams, lets unary calls finish for a moment, then cancels what is left.
+  void Stop();
+
+  // As a client takes them, with the ports the system chose.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+  Metrics* metrics() { return &metrics_; }
+
+ private:
+  Server(Rooms rooms, v1::ServiceDescription description, Options options);
+  absl::Status Listen();
+  Metrics::Sample Sample();
+  // SERVING while the database answers.
+  void WatchHealth();
+
+  const Rooms rooms_;
+  const Options options_;
+  const uint64_t max_message_bytes_;
+  Streams streams_;
+  Metrics metrics_;
+  Executor quick_;
+  Executor slow_;
+  SextantService sextant_;
+  WorkersService workers_;
+  std::vector<std::string> addresses_;
+  std::vector<std::string> sockets_;   // Unix sockets, removed at the end
+  std::unique_ptr<grpc::Server> server_;
+  absl::Mutex mutex_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread health_;
+};
+
+}  // namespace sextant::rpc

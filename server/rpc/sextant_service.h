@@ -1,0 +1,116 @@
+// The clients' port: each handler checks, asks one room, answers. Unary calls and watches hold no
+// thread while they wait; the streams of bytes (UploadBlobs, GetBlob, ExportTrace) hold one each.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include "sextant/v1/sextant.grpc.pb.h"
+#include "server/analysis/analysis.h"
+#include "server/dispatch/engine.h"
+#include "server/dispatch/watch_hub.h"
+#include "server/rpc/executor.h"
+#include "server/rpc/metrics.h"
+#include "server/rpc/streams.h"
+#include "server/store/blobs.h"
+#include "server/store/job_reads.h"
+#include "server/store/jobs.h"
+#include "server/store/query.h"
+
+namespace sextant::rpc {
+
+// Generated code offers it method by method: all but the streams of bytes by callback.
+using CallbackJobs = v1::Sextant::WithCallbackMethod_SubmitJob<
+    v1::Sextant::WithCallbackMethod_AddTasks<v1::Sextant::WithCallbackMethod_SealJob<
+        v1::Sextant::WithCallbackMethod_GetJob<v1::Sextant::WithCallbackMethod_WatchJob<
+            v1::Sextant::WithCallbackMethod_ListJobs<v1::Sextant::WithCallbackMethod_CancelJob<
+                v1::Sextant::WithCallbackMethod_CompleteTask<
+                    v1::Sextant::WithCallbackMethod_ExplainJob<
+                        v1::Sextant::WithCallbackMethod_ListPasses<v1::Sextant::Service>>>>>>>>>>;
+using CallbackSextant = v1::Sextant::WithCallbackMethod_FindMissingBlobs<
+    v1::Sextant::WithCallbackMethod_ListBlobs<v1::Sextant::WithCallbackMethod_GetTimeline<
+        v1::Sextant::WithCallbackMethod_GetReport<v1::Sextant::WithCallbackMethod_Query<
+            v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>;
+
+class SextantService final : public CallbackSextant {
+ public:
+  struct Rooms {
+    store::JobStore* jobs;
+    store::JobReads* reads;
+    store::BlobStore* blobs;
+    store::QueryRunner* query;
+    analysis::Analysis* analysis;
+    dispatch::Engine* engine;
+    dispatch::WatchHub* watches;
+    Executor* quick;      // for what a few statements answer
+    Executor* slow;       // for what reads traces or runs a client's SQL
+    Streams* streams;
+    Metrics* metrics;
+  };
+  // `description` is what DescribeService answers beside live numbers: version, limits, database.
+  SextantService(Rooms rooms, v1::ServiceDescription description);
+
+  grpc::ServerUnaryReactor* SubmitJob(grpc::CallbackServerContext* context,
+                                      const v1::SubmitJobRequest* request,
+                                      v1::SubmitJobResponse* response) override;
+  grpc::ServerUnaryReactor* AddTasks(grpc::CallbackServerContext* context,
+                                     const v1::AddTasksRequest* request,
+                                     v1::AddTasksResponse* response) override;
+  grpc::ServerUnaryReactor* SealJob(grpc::CallbackServerContext* context,
+                                    const v1::SealJobRequest* request,
+                                    v1::JobInfo* response) override;
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
+                                   const v1::GetJobRequest* request,
+                                   v1::GetJobResponse* response) override;
+  grpc::ServerWriteReactor<v1::Event>* WatchJob(grpc::CallbackServerContext* context,
+                                                const v1::WatchJobRequest* request) override;
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const v1::ListJobsRequest* request,
+                                     v1::ListJobsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
+                                      const v1::CancelJobRequest* request,
+                                      v1::JobInfo* response) override;
+  grpc::ServerUnaryReactor* CompleteTask(grpc::CallbackServerContext* context,
+                                         const v1::CompleteTaskRequest* request,
+                                         v1::TaskInfo* response) override;
+  grpc::ServerUnaryReactor* ExplainJob(grpc::CallbackServerContext* context,
+                                       const v1::ExplainJobRequest* request,
+                                       v1::ExplainJobResponse* response) override;
+  grpc::ServerUnaryReactor* ListPasses(grpc::CallbackServerContext* context,
+                                       const v1::ListPassesRequest* request,
+                                       v1::ListPassesResponse* response) override;
+
+  grpc::ServerUnaryReactor* FindMissingBlobs(grpc::CallbackServerContext* context,
+                                             const v1::FindMissingBlobsRequest* request,
+                                             v1::FindMissingBlobsResponse* response) override;
+  grpc::ServerUnaryReactor* ListBlobs(grpc::CallbackServerContext* context,
+                                      const v1::ListBlobsRequest* request,
+                                      v1::ListBlobsResponse* response) override;
+  grpc::Status UploadBlobs(grpc::ServerContext* context,
+                           grpc::ServerReader<v1::UploadBlobsRequest>* reader,
+                           v1::UploadBlobsResponse* response) override;
+  grpc::Status GetBlob(grpc::ServerContext* context, const v1::GetBlobRequest* request,
+                       grpc::ServerWriter<v1::GetBlobResponse>* writer) override;
+
+  grpc::ServerUnaryReactor* GetTimeline(grpc::CallbackServerContext* context,
+                                        const v1::GetTimelineRequest* request,
+                                        v1::Timeline* response) override;
+  grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
+                                      const v1::GetReportRequest* request,
+                                      v1::Report* response) override;
+  grpc::ServerUnaryReactor* Query(grpc::CallbackServerContext* context,
+                                  const v1::QueryRequest* request,
+                                  v1::QueryResponse* response) override;
+  grpc::Status ExportTrace(grpc::ServerContext* context, const v1::ExportTraceRequest* request,
+                           grpc::ServerWriter<v1::ExportTraceResponse>* writer) override;
+  grpc::ServerUnaryReactor* DescribeService(grpc::CallbackServerContext* context,
+                                            const v1::DescribeServiceRequest* request,
+                                            v1::ServiceDescription* response) override;
+
+ private:
+  const v1::ServiceLimits& limits() const { return description_.limits(); }
+
+  const Rooms rooms_;
+  const v1::ServiceDescription description_;
+};
+
+}  // namespace sextant::rpc

@@ -1,0 +1,223 @@
+// A whole coordinator in a test program: real PostgreSQL, real gRPC on a port the system chooses.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proto/chunk/chunk.h"
+#include "proto/chunk/encoder.h"
+#include "sextant/v1/sextant.grpc.pb.h"
+#include "sextant/v1/worker.grpc.pb.h"
+#include "server/analysis/builtin_runner.h"
+#include "server/job/limits.h"
+#include "server/rpc/server.h"
+#include "server/store/test_cluster.h"
+#include "tests/catch.h"
+
+namespace sextant::rpc {
+
+class TestService {
+ public:
+  explicit TestService(v1::ServiceLimits limits = job::DefaultLimits())
+      : conninfo_(store::TestCluster::Shared().NewDatabase()),
+        database_(Open(conninfo_)),
+        jobs_(database_.get()),
+        reads_(database_.get()),
+        queue_(database_.get()),
+        steps_(database_.get()),
+        blobs_(database_.get(), limits),
+        traces_(database_.get()),
+        query_({store::TestCluster::AsReader(conninfo_)}, limits),
+        watches_(&reads_),
+        workers_(&queue_, {.lease_s = limits.worker_lease_s(),
+                           .passing = [this](const v1::Event& e) { watches_.Passing(e); }}),
+        engine_({&jobs_, &queue_, &steps_, &workers_, &watches_, nullptr},
+                {.poll = absl::Milliseconds(50)}),
+        analysis_(&reads_, &traces_, limits),
+        builtin_({&queue_, &blobs_, &analysis_},
+                 {.name = "coordinator-test",
+                  .poll = absl::Milliseconds(20),
+                  .committed = [this] { engine_.Wake(); }}) {
+    spdlog::set_level(spdlog::level::off);
+    v1::ServiceDescription about;
+    about.set_version("test");
+    *about.mutable_limits() = limits;
+    auto server = Server::Start({&jobs_, &reads_, &blobs_, &query_, &traces_, &analysis_, &engine_,
+                                 &watches_, &workers_},
+                                about, {.listen = {"127.0.0.1:0"},
+                                        .health_every = absl::Milliseconds(20)});
+    if (!server.ok()) FAIL(server.status().ToString());
+    server_ = *std::move(server);
+    engine_.Start();
+    builtin_.Start();
+    channel_ = grpc::CreateChannel(address(), grpc::InsecureChannelCredentials());
+    client = v1::Sextant::NewStub(channel_);
+    worker = v1::Workers::NewStub(channel_);
+  }
+  ~TestService() {
+    server_->Stop();
+    builtin_.Stop();
+    engine_.Stop();
+  }
+
+  const std::string& address() const { return server_->addresses()[0]; }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  Server& server() { return *server_; }
+  dispatch::WatchHub& watches() { return watches_; }
+  dispatch::WorkerHub& workers() { return workers_; }
+
+  std::unique_ptr<v1::Sextant::Stub> client;
+  std::unique_ptr<v1::Workers::Stub> worker;
+
+ private:
+  static std::unique_ptr<store::Database> Open(const std::string& conninfo) {
+    auto database = store::Database::Open({.conninfo = conninfo, .connections = 24});
+    if (!database.ok()) FAIL(database.status().ToString());
+    return *std::move(database);
+  }
+
+  const std::string conninfo_;
+  const std::unique_ptr<store::Database> database_;
+  store::JobStore jobs_;
+  store::JobReads reads_;
+  store::QueueStore queue_;
+  store::StepStore steps_;
+  store::BlobStore blobs_;
+  store::TraceStore traces_;
+  store::QueryRunner query_;
+  dispatch::WatchHub watches_;
+  dispatch::WorkerHub workers_;
+  dispatch::Engine engine_;
+  analysis::Analysis analysis_;
+  analysis::BuiltinRunner builtin_;
+  std::unique_ptr<Server> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+};
+
+// One call with a context of its own.
+template <typename Response, typename Stub, typename Request>
+grpc::Status Call(Stub& stub,
+                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                  const Request& request, Response* response) {
+  grpc::ClientContext context;
+  return (stub.*method)(&context, request, response);
+}
+
+// A profile task "p" of `passes` host passes.
+inline v1::SubmitJobRequest ProfileJob(const std::string& request_id, int passes) {
+  v1::SubmitJobRequest request;
+  request.set_request_id(request_id);
+  request.mutable_graph()->set_name("test");
+  v1::TaskSpec* task = request.mutable_graph()->add_tasks();
+  task->set_name("p");
+  task->mutable_profile()->mutable_workload()->add_argv("program");
+  v1::PassSpec* spec = task->mutable_profile()->add_passes();
+  spec->set_backend("host");
+  spec->set_repeat(passes);
+  return request;
+}
+
+// A worker without programs: attaches, and leaves what the test says.
+class FakeWorker {
+ public:
+  FakeWorker(v1::Workers::Stub* stub, const std::string& name)
+      : stub_(stub), name_(name), stream_(stub->Attach(&context_)) {
+    v1::WorkerState state;
+    v1::WorkerInfo* info = state.mutable_info();
+    info->set_name(name);
+    info->set_incarnation("1");
+    info->set_cpu_slots(1);
+    info->set_machine_class("test-machine");
+    v1::Device* device = info->add_devices();
+    device->set_name("cpu");
+    device->set_kind("host");
+    device->set_machine_class("test-machine");
+    for (const char* backend : {"host", "run"}) {
+      v1::BackendOffer* offer = info->add_backends();
+      offer->set_name(backend);
+      offer->set_available(true);
+      offer->set_tool_digest("00");
+    }
+    REQUIRE(stream_->Write(state));
+  }
+  ~FakeWorker() {
+    context_.TryCancel();
+    stream_->Finish();
+  }
+
+  // Waits for work.
+  v1::Assignment Next() {
+    while (assigned_.empty()) {
+      v1::DesiredState desired;
+      REQUIRE(stream_->Read(&desired));
+      for (const auto& assignment : desired.start()) assigned_.push_back(assignment);
+    }
+    v1::Assignment next = assigned_.front();
+    assigned_.erase(assigned_.begin());
+    return next;
+  }
+
+  v1::TraceReceipt Upload(const v1::Assignment& assignment,
+                          const std::vector<chunk::EncodedChunk>& chunks) {
+    grpc::ClientContext context;
+    v1::TraceReceipt receipt;
+    auto writer = stub_->UploadTrace(&context, &receipt);
+    for (size_t i = 0; i < chunks.size(); ++i) {
+      v1::TraceUpload message;
+      if (i == 0) *message.mutable_pass() = assignment.pass();
+      message.set_chunk(chunks[i].bytes);
+      message.set_digest(chunks[i].digest);
+      writer->Write(message);
+    }
+    writer->WritesDone();
+    const grpc::Status status = writer->Finish();
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+    return receipt;
+  }
+
+  v1::CommitPassesResponse Commit(const v1::Assignment& assignment,
+                                  const v1::TraceReceipt& receipt) {
+    v1::CommitPassesRequest request;
+    request.set_worker(name_);
+    v1::PassCommit* commit = request.add_commits();
+    *commit->mutable_pass() = assignment.pass();
+    v1::PassResult* result = commit->mutable_result();
+    result->mutable_exit()->set_verdict(v1::EXITED);
+    result->mutable_provenance()->set_machine_class("test-machine");
+    result->mutable_provenance()->set_backend(assignment.spec().backend());
+    result->set_trace_digest(receipt.trace_digest());
+    result->set_events(receipt.events());
+    v1::CommitPassesResponse response;
+    const grpc::Status status = Call(*stub_, &v1::Workers::Stub::CommitPasses, request, &response);
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+    return response;
+  }
+
+ private:
+  v1::Workers::Stub* const stub_;
+  const std::string name_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::WorkerState, v1::DesiredState>> stream_;
+  std::vector<v1::Assignment> assigned_;
+};
+
+// A trace of one thread: `tile` k lasts 100 + 10·k + shift ns, and a `load` of 5 ns is inside each.
+inline std::vector<chunk::EncodedChunk> TilesTrace(uint64_t tiles, uint64_t shift) {
+  chunk::TraceInfo info{.kernel = "program", .regions = {"tile", "load"}, .roles = {"worker"}};
+  info.tracks.push_back({});
+  std::vector<chunk::Instance> instances;
+  for (uint64_t k = 0; k < tiles; ++k) {
+    instances.push_back({0, 0, 1000 * k, 100 + 10 * k + shift});
+    instances.push_back({0, 1, 1000 * k + 1, 5});
+  }
+  auto chunks = chunk::EncodeTrace(info, std::move(instances));
+  REQUIRE(chunks.ok());
+  return *std::move(chunks);
+}
+
+}  // namespace sextant::rpc

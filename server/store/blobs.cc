@@ -1,0 +1,260 @@
+#include "server/store/blobs.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "proto/status/status.h"
+#include "server/store/pq.h"
+
+namespace sextant::store {
+namespace {
+
+constexpr size_t kDigestBytes = 32;
+
+constexpr Statement kFind{"blob_find", "SELECT upload_id, size_bytes FROM blobs WHERE digest = $1"};
+constexpr Statement kUsage{
+    "blob_usage", "SELECT coalesce((SELECT bytes FROM blob_usage WHERE submitter = $1), 0)"};
+constexpr Statement kPart{
+    "blob_part",
+    "SELECT substring(data FROM $3 FOR $4) FROM blob_chunks WHERE upload_id = $1 AND n = $2"};
+constexpr Statement kRowSize{
+    "blob_row_size", "SELECT octet_length(data) FROM blob_chunks WHERE upload_id = $1 AND n = 0"};
+// Once an hour is enough to know that something is in use, and keeps reading from writing.
+constexpr Statement kTouch{
+    "blob_touch",
+    "UPDATE blobs SET used_at = now() "
+    "WHERE digest = ANY($1::bytea[]) AND used_at < now() - interval '1 hour'"};
+constexpr Statement kHeld{"blob_held",
+                          "SELECT digest FROM blobs WHERE digest = ANY($1::bytea[])"};
+
+absl::Status CheckDigest(const std::string& digest, const std::string& field) {
+  if (digest.size() == kDigestBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": a digest is the 32 bytes of a SHA-256, not ", digest.size()));
+}
+
+std::string Array(const std::vector<std::string>& digests) {
+  // Sorted, so that two that touch the same blobs lock them in one order.
+  std::vector<std::string> sorted = digests;
+  std::sort(sorted.begin(), sorted.end());
+  ArrayLiteral array;
+  for (const std::string& digest : sorted) array.AddBytes(digest);
+  return array.Finish();
+}
+
+absl::Status NotFound(const std::string& digest) {
+  return absl::NotFoundError(
+      absl::StrCat("no blob ", absl::BytesToHexString(digest), ": upload it first (UploadBlobs)"));
+}
+
+}  // namespace
+
+BlobStore::BlobStore(Database* database, const v1::ServiceLimits& limits)
+    : database_(database), limits_(limits) {}
+
+absl::StatusOr<std::vector<std::string>> BlobStore::Missing(
+    const std::vector<std::string>& digests) {
+  if (digests.size() > limits_.max_blobs_per_request()) {
+    return absl::ResourceExhaustedError(absl::StrCat("digests: ", digests.size(),
+                                                     " in one request, max_blobs_per_request is ",
+                                                     limits_.max_blobs_per_request()));
+  }
+  for (size_t i = 0; i < digests.size(); ++i)
+    RETURN_IF_ERROR(CheckDigest(digests[i], absl::StrCat("digests[", i, "]")));
+  std::vector<std::string> held;
+  const std::string array = Array(digests);
+  RETURN_IF_ERROR(database_->Transact("blob_missing", [&](pqxx::transaction_base& tx) {
+    held.clear();
+    ExecPrepared(tx, kTouch, array);
+    for (const auto& row : ExecPrepared(tx, kHeld, array)) held.push_back(FieldBytes(row[0]));
+    return absl::OkStatus();
+  }));
+  std::sort(held.begin(), held.end());
+  std::vector<std::string> missing;
+  for (const std::string& digest : digests) {
+    if (!std::binary_search(held.begin(), held.end(), digest)) missing.push_back(digest);
+  }
+  return missing;
+}
+
+absl::StatusOr<std::unique_ptr<BlobWriter>> BlobStore::Write(const std::string& digest,
+                                                             uint64_t size_bytes,
+                                                             const std::string& submitter) {
+  RETURN_IF_ERROR(CheckDigest(digest, "digest"));
+  if (size_bytes > limits_.max_blob_bytes()) {
+    return absl::ResourceExhaustedError(absl::StrCat("size_bytes: ", size_bytes,
+                                                     ", max_blob_bytes is ",
+                                                     limits_.max_blob_bytes()));
+  }
+  bool there = false;
+  uint64_t used = 0;
+  RETURN_IF_ERROR(database_->Read("blob_write", [&](pqxx::transaction_base& tx) {
+    there = !ExecPrepared(tx, kFind, Bytes(digest)).empty();
+    used = ExecPrepared(tx, kUsage, submitter).at(0).at(0).as<uint64_t>();
+    return absl::OkStatus();
+  }));
+  // Finish decides; this spares the sending.
+  if (!there && used + size_bytes > limits_.blob_quota_bytes()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "blob_quota_bytes: ", submitter, " uses ", used, " of ", limits_.blob_quota_bytes(),
+        ", no room for ", size_bytes, " more; wait until unused blobs are removed, or ask for a "
+        "larger quota"));
+  }
+  if (there) RETURN_IF_ERROR(Touch({digest}));
+  return std::make_unique<BlobWriter>(database_, digest, size_bytes, submitter,
+                                      limits_.max_blob_chunk_bytes(), limits_.blob_quota_bytes(),
+                                      there);
+}
+
+absl::Status BlobStore::Put(const std::string& digest, std::string_view bytes,
+                            const std::string& submitter) {
+  ASSIGN_OR_RETURN(std::unique_ptr<BlobWriter> writer, Write(digest, bytes.size(), submitter));
+  for (size_t at = 0; at < bytes.size(); at += limits_.max_blob_chunk_bytes())
+    RETURN_IF_ERROR(writer->Write(bytes.substr(at, limits_.max_blob_chunk_bytes())));
+  return writer->Finish();
+}
+
+absl::Status BlobStore::Read(const std::string& digest, uint64_t offset, uint64_t length,
+                             Sink sink) {
+  RETURN_IF_ERROR(CheckDigest(digest, "digest"));
+  int64_t upload = 0;
+  uint64_t size = 0, row_bytes = 0;
+  RETURN_IF_ERROR(database_->Read("blob_read", [&](pqxx::transaction_base& tx) {
+    const pqxx::result found = ExecPrepared(tx, kFind, Bytes(digest));
+    if (found.empty()) return NotFound(digest);
+    upload = found[0][0].as<int64_t>();
+    size = found[0][1].as<uint64_t>();
+    if (size > 0) row_bytes = ExecPrepared(tx, kRowSize, upload).at(0).at(0).as<uint64_t>();
+    return absl::OkStatus();
+  }));
+  if (offset > size) {
+    return absl::OutOfRangeError(
+        absl::StrCat("offset: ", offset, " is beyond the blob's ", size, " bytes"));
+  }
+  const uint64_t end = length == 0 || length > size - offset ? size : offset + length;
+  if (offset == end) return sink("", size);
+  // All rows but the last have the same size.
+  while (offset < end) {
+    const uint64_t n = offset / row_bytes, in_row = offset % row_bytes;
+    const uint64_t wanted = std::min(row_bytes - in_row, end - offset);
+    std::string data;
+    RETURN_IF_ERROR(database_->Read("blob_read", [&](pqxx::transaction_base& tx) {
+      const pqxx::result part =
+          ExecPrepared(tx, kPart, upload, static_cast<int64_t>(n), static_cast<int64_t>(in_row + 1),
+                       static_cast<int64_t>(wanted));
+      data = part.empty() ? "" : FieldBytes(part[0][0]);
+      return absl::OkStatus();
+    }));
+    if (data.size() != wanted) {
+      return absl::DataLossError(absl::StrCat("blob ", absl::BytesToHexString(digest),
+                                              " was removed while it was read, or is damaged at ",
+                                              offset));
+    }
+    RETURN_IF_ERROR(sink(data, size));
+    offset += wanted;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> BlobStore::ReadAll(const std::string& digest, uint64_t max_bytes) {
+  std::string whole;
+  RETURN_IF_ERROR(Read(digest, 0, 0, [&](std::string_view data, uint64_t size) {
+    if (size > max_bytes) {
+      return absl::ResourceExhaustedError(absl::StrCat("blob ", absl::BytesToHexString(digest),
+                                                       " has ", size, " bytes, more than ",
+                                                       max_bytes));
+    }
+    whole.append(data.data(), data.size());
+    return absl::OkStatus();
+  }));
+  return whole;
+}
+
+absl::StatusOr<v1::ListBlobsResponse> BlobStore::List(const v1::ListBlobsRequest& request) {
+  const uint32_t most = std::max(1u, limits_.max_page_size());
+  const uint32_t page = request.page_size() == 0 ? most : std::min(request.page_size(), most);
+  v1::ListBlobsResponse response;
+  RETURN_IF_ERROR(database_->Read("blob_list", [&](pqxx::transaction_base& tx) {
+    response.Clear();
+    const pqxx::result rows = tx.exec_params(
+        "SELECT digest, size_bytes, submitter, (extract(epoch FROM created_at) * 1e6)::bigint "
+        "FROM blobs WHERE digest > $1 AND ($2 = '' OR submitter = $2) ORDER BY digest LIMIT $3",
+        Bytes(request.after_digest()), request.submitter(), static_cast<int64_t>(page) + 1);
+    for (const auto& row : rows) {
+      if (response.blobs_size() == static_cast<int>(page)) {
+        response.set_more(true);
+        break;
+      }
+      v1::BlobInfo* blob = response.add_blobs();
+      blob->set_digest(FieldBytes(row[0]));
+      blob->set_size_bytes(row[1].as<uint64_t>());
+      blob->set_submitter(row[2].as<std::string>());
+      blob->set_created_unix_ns(row[3].as<uint64_t>() * 1000);
+    }
+    response.set_used_bytes(
+        tx.exec_params("SELECT coalesce(sum(bytes), 0) FROM blob_usage "
+                       "WHERE $1 = '' OR submitter = $1",
+                       request.submitter())
+            .at(0).at(0).as<uint64_t>());
+    return absl::OkStatus();
+  }));
+  response.set_quota_bytes(limits_.blob_quota_bytes());
+  return response;
+}
+
+absl::Status BlobStore::Touch(const std::vector<std::string>& digests) {
+  if (digests.empty()) return absl::OkStatus();
+  const std::string array = Array(digests);
+  return database_->Transact("blob_touch", [&](pqxx::transaction_base& tx) {
+    ExecPrepared(tx, kTouch, array);
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<BlobGarbage> BlobStore::CollectGarbage(const BlobGarbagePolicy& policy) {
+  BlobGarbage removed;
+  const double abandoned_s = absl::ToDoubleSeconds(policy.abandoned_after);
+  const double unused_s = absl::ToDoubleSeconds(policy.unused_after);
+  int64_t uploads = 0;
+  RETURN_IF_ERROR(database_->Transact("blob_abandoned", [&](pqxx::transaction_base& tx) {
+    uploads = static_cast<int64_t>(
+        tx.exec_params("WITH old AS (SELECT upload_id FROM blob_chunks c WHERE NOT EXISTS "
+                       "    (SELECT 1 FROM blobs b WHERE b.upload_id = c.upload_id) "
+                       "  GROUP BY upload_id HAVING max(stored_at) < now() - make_interval(secs => $1)), "
+                       "gone AS (DELETE FROM blob_chunks c USING old WHERE c.upload_id = old.upload_id) "
+                       "SELECT upload_id FROM old",
+                       abandoned_s)
+            .size());
+    return absl::OkStatus();
+  }));
+  removed.uploads = uploads;
+  for (;;) {
+    int64_t blobs = 0, bytes = 0;
+    RETURN_IF_ERROR(database_->Transact("blob_garbage", [&](pqxx::transaction_base& tx) {
+      // A day of margin: a blob may be uploaded, or found to be there, that long before its job.
+      const pqxx::result gone = tx.exec_params(
+          "WITH gone AS (DELETE FROM blobs WHERE digest IN (SELECT digest FROM blobs "
+          "    WHERE used_at < now() - make_interval(secs => $1) "
+          "      AND used_at < coalesce((SELECT min(created_at) FROM jobs), 'infinity') "
+          "                    - interval '1 day' "
+          "    ORDER BY used_at LIMIT $2 FOR UPDATE SKIP LOCKED) "
+          "  RETURNING upload_id, submitter, size_bytes), "
+          "chunks AS (DELETE FROM blob_chunks c USING gone WHERE c.upload_id = gone.upload_id), "
+          "credit AS (UPDATE blob_usage u SET bytes = u.bytes - s.bytes "
+          "  FROM (SELECT submitter, sum(size_bytes) AS bytes FROM gone GROUP BY submitter) s "
+          "  WHERE u.submitter = s.submitter) "
+          "SELECT count(*), coalesce(sum(size_bytes), 0) FROM gone",
+          unused_s, policy.batch);
+      blobs = gone[0][0].as<int64_t>();
+      bytes = gone[0][1].as<int64_t>();
+      return absl::OkStatus();
+    }));
+    removed.blobs += blobs;
+    removed.bytes += bytes;
+    if (blobs < policy.batch) return removed;
+  }
+}
+
+}  // namespace sextant::store

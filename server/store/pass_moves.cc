@@ -1,0 +1,217 @@
+#include "server/store/pass_moves.h"
+
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "server/job/plan.h"
+#include "server/job/retry.h"
+#include "server/store/planning.h"
+#include "server/store/pq.h"
+
+namespace sextant::store {
+
+void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
+  if (ends.empty()) return;
+  struct Counts {
+    int done = 0, failed = 0, shared = 0;
+    v1::Failure failure;
+  };
+  std::map<int64_t, Counts> by_task;
+  for (const auto& end : ends) {
+    auto& counts = by_task[end.task_id];
+    if (!end.done && counts.failed == 0) counts.failure = end.failure;
+    ++(end.done ? counts.done : counts.failed);
+    counts.shared += end.shared;
+  }
+  ArrayLiteral ids, done, failed, shared;
+  for (const auto& [task_id, counts] : by_task) {
+    ids.Add(task_id);
+    done.Add(counts.done);
+    failed.Add(counts.failed);
+    shared.Add(counts.shared);
+  }
+  const auto rows = change.tx().exec_params(
+      "UPDATE tasks t SET passes_done = t.passes_done + e.done, "
+      "  passes_failed = t.passes_failed + e.failed, passes_cached = t.passes_cached + e.shared, "
+      "  state = CASE WHEN t.state = 2 THEN 3 ELSE t.state END, "
+      "  started_at = coalesce(t.started_at, now()), "
+      "  artifacts = CASE WHEN t.passes_done + e.done = t.passes THEN "
+      "    (SELECT result FROM passes p WHERE p.task_id = t.task_id AND p.ordinal = 0) END "
+      "FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[]) "
+      "  AS e(id, done, failed, shared) WHERE t.task_id = e.id "
+      "RETURNING t.task_id, t.passes = t.passes_done, t.state",
+      ids.Finish(), done.Finish(), failed.Finish(), shared.Finish());
+  change.MarkStarted();
+  std::vector<TaskEnd> task_ends;
+  for (const auto& row : rows) {
+    const int64_t task_id = row[0].as<int64_t>();
+    const auto& counts = by_task[task_id];
+    if (counts.failed > 0) {
+      task_ends.push_back({task_id, v1::FAILED, counts.failure});
+    } else if (row[1].as<bool>()) {
+      task_ends.push_back({task_id, v1::DONE, {}});
+    }
+  }
+  if (!task_ends.empty()) change.End(std::move(task_ends));
+}
+
+void GiveBack(JobChange& change, const std::vector<int64_t>& pass_ids, const std::string& why) {
+  const auto rows = change.tx().exec_params(
+      "SELECT q.pass_id, q.task_id, q.attempts, t.max_attempts, t.path, q.worker "
+      "FROM queue q JOIN tasks t USING (task_id) "
+      "WHERE q.pass_id = ANY($1::bigint[]) AND q.state = 3 ORDER BY q.pass_id FOR UPDATE OF q",
+      Int64Array(pass_ids));
+  std::vector<int64_t> again, over;
+  std::vector<PassEnd> ends;
+  ArrayLiteral results;
+  for (const auto& row : rows) {
+    v1::Event event;
+    event.set_pass_id(row[0].as<int64_t>());
+    event.set_task_id(row[1].as<int64_t>());
+    event.set_task(row[4].c_str());
+    if (job::RunsAgain(v1::WORKER_LOST, row[2].as<int>(), row[3].as<int>())) {
+      again.push_back(event.pass_id());
+      event.set_what("retried");
+      event.set_state(v1::READY);
+      event.set_message(absl::StrCat("worker ", row[5].c_str(), " ", why));
+    } else {
+      over.push_back(event.pass_id());
+      PassEnd end;
+      end.task_id = event.task_id();
+      end.done = false;
+      end.failure = MakeFailure(
+          v1::WORKER_LOST, "run",
+          absl::StrCat("worker ", row[5].c_str(), " ", why, ", attempt ", row[2].as<int>(), " of ",
+                       row[3].as<int>()),
+          "see that worker's log; submit again when it is well");
+      v1::PassResult result;
+      *result.mutable_failure() = end.failure;
+      results.AddBytes(result.SerializeAsString());
+      event.set_what("failed");
+      event.set_state(v1::FAILED);
+      event.set_message(end.failure.message());
+      ends.push_back(std::move(end));
+    }
+    change.Note(std::move(event));
+  }
+  change.tx().exec_params(
+      "UPDATE queue SET state = 2, worker = NULL, device = NULL, claimed_at = NULL, "
+      "  started_at = NULL WHERE pass_id = ANY($1::bigint[])",
+      Int64Array(again));
+  if (over.empty()) return;
+  const std::string ids = Int64Array(over);
+  change.tx().exec_params(
+      "UPDATE passes p SET state = 5, finished_at = now(), result = e.result, epoch = q.epoch, "
+      "  attempts = q.attempts, worker = q.worker, device = q.device "
+      "FROM unnest($1::bigint[], $2::bytea[]) AS e(pass_id, result) JOIN queue q USING (pass_id) "
+      "WHERE p.pass_id = e.pass_id",
+      ids, results.Finish());
+  change.tx().exec_params("DELETE FROM queue WHERE pass_id = ANY($1::bigint[])", ids);
+  change.tx().exec_params("DELETE FROM samples WHERE pass_id = ANY($1::bigint[]) AND NOT done", ids);
+  CountPassEnds(change, ends);
+}
+
+namespace {
+
+struct Follower {
+  int64_t pass_id = 0;
+  int64_t task_id = 0;
+  std::string cache_key;
+  int sample = 0;
+};
+
+// The source was cancelled: run instead of it, or follow whoever does meanwhile.
+void Inherit(JobChange& change, const std::vector<Follower>& orphans) {
+  const auto workers = KnownWorkers(change.tx());
+  std::vector<PassToQueue> queue;
+  for (const auto& orphan : orphans) {
+    const auto own = change.tx().exec_params(
+        "INSERT INTO samples (cache_key, sample, pass_id) VALUES ($1, $2, $3) "
+        "ON CONFLICT (cache_key, sample) DO NOTHING RETURNING sample",
+        Bytes(orphan.cache_key), orphan.sample, orphan.pass_id);
+    if (own.empty()) {
+      change.tx().exec_params(
+          "UPDATE passes SET source_pass_id = s.pass_id FROM "
+          "  (SELECT pass_id FROM samples WHERE cache_key = $1 AND sample = $2 FOR SHARE) s "
+          "WHERE passes.pass_id = $3",
+          Bytes(orphan.cache_key), orphan.sample, orphan.pass_id);
+      continue;
+    }
+    const auto rows = change.tx().exec_params(
+        "SELECT t.spec, t.priority, p.spec FROM tasks t JOIN passes p USING (task_id) "
+        "WHERE p.pass_id = $1",
+        orphan.pass_id);
+    v1::TaskSpec task;
+    task.ParseFromString(FieldBytes(rows[0][0]));
+    v1::PassSpec wanted;
+    wanted.ParseFromString(FieldBytes(rows[0][2]));
+    const auto planned = job::PlanTask({workers, change.salt()}, task);
+    if (!planned.ok()) {
+      // No worker now: the sample is given up, the pass stays and is looked at again.
+      change.tx().exec_params("DELETE FROM samples WHERE pass_id = $1", orphan.pass_id);
+      continue;
+    }
+    for (const auto& group : *planned) {
+      if (group.spec.backend() != wanted.backend()) continue;
+      queue.push_back({orphan.pass_id, orphan.task_id, group.pool, group.needs,
+                       change.priority() + rows[0][1].as<int>()});
+      break;
+    }
+    change.tx().exec_params(
+        "UPDATE passes SET state = 2, source = 1, source_pass_id = NULL WHERE pass_id = $1",
+        orphan.pass_id);
+  }
+  if (!queue.empty()) Enqueue(change, queue);
+}
+
+}  // namespace
+
+void SettleFollowers(JobChange& change, const std::vector<int64_t>& pass_ids) {
+  const auto rows = change.tx().exec_params(
+      "SELECT f.pass_id, f.task_id, f.cache_key, f.sample, s.state, s.result, t.path, s.pass_id "
+      "FROM passes f JOIN passes s ON s.pass_id = f.source_pass_id "
+      "JOIN tasks t ON t.task_id = f.task_id "
+      "WHERE f.pass_id = ANY($1::bigint[]) AND f.state = 1 AND s.state > 3 ORDER BY f.pass_id",
+      Int64Array(pass_ids));
+  std::vector<Follower> orphans;
+  std::vector<int64_t> settled;
+  std::vector<PassEnd> ends;
+  for (const auto& row : rows) {
+    const int64_t pass_id = row[0].as<int64_t>();
+    const auto source_state = static_cast<v1::State>(row[4].as<int>());
+    if (source_state == v1::CANCELLED) {
+      orphans.push_back({pass_id, row[1].as<int64_t>(), FieldBytes(row[2]), row[3].as<int>()});
+      continue;
+    }
+    settled.push_back(pass_id);
+    PassEnd end;
+    end.task_id = row[1].as<int64_t>();
+    end.done = source_state == v1::DONE;
+    end.shared = true;
+    if (!end.done) {
+      v1::PassResult result;
+      result.ParseFromString(FieldBytes(row[5]));
+      end.failure = result.failure();
+    }
+    v1::Event event;
+    event.set_pass_id(pass_id);
+    event.set_task_id(end.task_id);
+    event.set_task(row[6].c_str());
+    event.set_what(end.done ? "finished" : "failed");
+    event.set_state(source_state);
+    event.set_message(absl::StrCat("merged with pass ", row[7].as<int64_t>()));
+    change.Note(std::move(event));
+    ends.push_back(std::move(end));
+  }
+  change.tx().exec_params(
+      "UPDATE passes f SET state = s.state, result = s.result, trace_digest = s.trace_digest, "
+      "  events = s.events, dropped = s.dropped, worker = s.worker, device = s.device, "
+      "  started_at = s.started_at, finished_at = now() "
+      "FROM passes s WHERE f.pass_id = ANY($1::bigint[]) AND s.pass_id = f.source_pass_id",
+      Int64Array(settled));
+  CountPassEnds(change, ends);
+  if (!orphans.empty()) Inherit(change, orphans);
+}
+
+}  // namespace sextant::store

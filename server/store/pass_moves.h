@@ -1,0 +1,32 @@
+// Moves of passes, and what they mean for their tasks, inside a transaction that holds the job's
+// lock.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "server/store/job_change.h"
+
+namespace sextant::store {
+
+// A pass of this job that has just ended; its own row is already written.
+struct PassEnd {
+  int64_t task_id = 0;
+  bool done = true;           // else failed
+  bool shared = false;        // cached or merged
+  v1::Failure failure;
+};
+
+// Counts the ends in their tasks. A task whose passes are all done is done; with the first failed
+// pass it fails, and its other passes are cancelled: what is deterministic would fail again.
+void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends);
+
+// Running passes whose worker is lost: back to ready, or failed when attempts are used up.
+void GiveBack(JobChange& change, const std::vector<int64_t>& pass_ids, const std::string& why);
+
+// Merged passes whose source has ended: they take its result; or, when it was cancelled, the first
+// of each sample becomes the one that runs.
+void SettleFollowers(JobChange& change, const std::vector<int64_t>& pass_ids);
+
+}  // namespace sextant::store

@@ -1,0 +1,39 @@
+// Turning ready tasks of one job into passes, inside a transaction that holds the job's lock.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/job/plan.h"
+#include "server/store/job_change.h"
+
+namespace sextant::store {
+
+struct TaskToPlan {
+  int64_t task_id = 0;
+  std::string path;
+  int priority = 0;          // the task's own
+  v1::TaskSpec spec;
+};
+
+// The kinds of workers there are, live ones first; each kind once.
+std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx);
+
+// Makes the passes of each task: answered from the cache, merged with one in flight, or queued. A
+// task that no worker can run stays ready with a note and is tried again later; a task whose inputs
+// are missing fails.
+void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
+               std::vector<TaskToPlan> tasks);
+
+// Puts passes into the queue. `epoch` and attempts start at 0.
+struct PassToQueue {
+  int64_t pass_id = 0;
+  int64_t task_id = 0;
+  int pool = 0;
+  std::vector<std::string> needs;
+  int priority = 0;
+};
+void Enqueue(JobChange& change, const std::vector<PassToQueue>& passes);
+
+}  // namespace sextant::store

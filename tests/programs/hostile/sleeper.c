@@ -1,0 +1,6 @@
+// sleeper MARKER: does nothing, without end.
+#include <unistd.h>
+
+int main(void) {
+  for (;;) pause();
+}

@@ -1,0 +1,78 @@
+// A backend is one way of looking at a workload: three functions, no state of its own.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "sextant/v1/types.pb.h"
+#include "sextant/v1/worker.pb.h"
+
+namespace sextant::backends {
+
+// What a backend wants of the sandbox for one pass. The agent adds files, limits and devices.
+struct LaunchPlan {
+  std::vector<std::string> argv;
+  std::map<std::string, std::string> env;
+  // Directory inside the sandbox, always "/results", is bound to the pass's private results
+  // directory; a backend passes it on through `env`.
+  struct Mount {
+    std::string source;  // on the worker
+    std::string target;  // inside
+    bool writable = false;
+  };
+  std::vector<Mount> mounts;
+  bool allow_perf_events = false;  // relaxes the seccomp filter for perf_event_open alone
+};
+
+// What was left by a run, as the agent hands it to Collect.
+struct RunRecord {
+  const v1::Assignment* assignment;
+  v1::ExitReport exit;
+  std::filesystem::path results_dir;  // what the program saw as /results
+  std::filesystem::path work_dir;     // what the program saw as /work
+  uint64_t started_unix_ns = 0;
+  uint64_t started_monotonic_ns = 0;  // CLOCK_MONOTONIC just before the program was started
+};
+
+// What a backend makes of it. Chunks are serialized v1::Chunk in order.
+struct Collected {
+  std::vector<std::string> chunks;
+  std::vector<v1::Counter> counters;
+  struct FileArtifact {
+    std::string name;
+    std::string kind;
+    std::filesystem::path path;
+  };
+  std::vector<FileArtifact> artifacts;
+  uint64_t events = 0;
+  uint64_t dropped = 0;
+  double clock_hz = 0;
+  std::vector<std::string> notes;
+};
+
+// Implemented once per tool (workers/backends/<name>/). Called from the agent's pass threads: all
+// three functions are const and thread-safe.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string Name() const = 0;
+
+  // Can this backend work here, and if not why. Cheap; called at start and by `sextant doctor`.
+  virtual v1::BackendOffer Probe() const = 0;
+
+  // Checks the pass's options and says how to start it. INVALID_ARGUMENT names the option.
+  virtual absl::StatusOr<LaunchPlan> Prepare(const v1::Assignment& assignment) const = 0;
+
+  // Turns the files left into artifacts. An empty capture is FAILED_PRECONDITION with the reason.
+  // Everything in the results directory is hostile input.
+  virtual absl::StatusOr<Collected> Collect(const RunRecord& run) const = 0;
+};
+
+// The visible list of all backends of this worker.
+std::vector<std::unique_ptr<Backend>> AllBackends();
+
+}  // namespace sextant::backends

@@ -1,0 +1,16 @@
+// The visible list of backends. A new one is a folder and a line here.
+#include "workers/backends/backend.h"
+#include "workers/backends/host/host_backend.h"
+#include "workers/backends/run/run_backend.h"
+
+namespace sextant::backends {
+
+std::vector<std::unique_ptr<Backend>> AllBackends() {
+  std::vector<std::unique_ptr<Backend>> all;
+  all.push_back(std::make_unique<HostBackend>());
+  all.push_back(std::make_unique<HostBackend>());
+  all.push_back(std::make_unique<RunBackend>());
+  return all;
+}
+
+}  // namespace sextant::backends

@@ -1,0 +1,141 @@
+// sextant-worker: reads what it is told, builds the sandbox, the backends and the agent, and serves
+// until it is drained.
+#include <pthread.h>
+#include <signal.h>
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "workers/agent/agent.h"
+#include "workers/agent/probe.h"
+#include "workers/backends/backend.h"
+#include "workers/sandbox/sandbox.h"
+#include "workers/sandbox/shell.h"
+#include "workers/sandbox/spec_file.h"
+
+namespace {
+
+using namespace sextant;  // the composition root names every room
+
+struct Settings {
+  agent::AgentOptions agent;
+  sandbox::SandboxOptions sandbox;
+  std::string state = "/var/lib/sextant-worker";
+  std::string log_level = "info";
+  bool no_sandbox = false;
+  bool probe = false;
+  std::string shell;
+  std::vector<std::string> shell_command;
+  double drain_s = 30;
+  uint64_t cache_gib = 8;
+};
+
+void Declare(CLI::App& app, Settings& settings) {
+  app.set_config("--config", "", "Read the options below from a file (key = value)");
+  app.set_version_flag("--version", std::string("sextant-worker ") + SEXTANT_VERSION);
+  app.add_option("--coordinator", settings.agent.coordinator,
+                 "Where the coordinator listens: host:port or unix:///path");
+  app.add_option("--state", settings.state, "Directory of this worker's own files")
+      ->capture_default_str();
+  app.add_option("--name", settings.agent.name,
+                 "Unique and stable name; default: from host and state");
+  app.add_option("--cpu-slots", settings.agent.cpu_slots,
+                 "CPU tasks at a time beside measuring passes")
+      ->capture_default_str();
+  app.add_option("--allow-rootfs", settings.agent.rootfs_allowed,
+                 "Prefix under which workloads may name a root file system; may be repeated");
+  app.add_option("--sandbox-user", settings.sandbox.unprivileged_user,
+                 "When the worker is root: the user programs run as; default: nobody");
+  app.add_flag("--no-sandbox", settings.no_sandbox,
+               "Run programs without a container. Only where every submitter is trusted");
+  app.add_option("--cache-gib", settings.cache_gib, "Room for the files of workloads")
+      ->capture_default_str();
+  app.add_option("--drain-s", settings.drain_s,
+                 "After SIGTERM: how long running passes may take before they are killed")
+      ->capture_default_str();
+  app.add_option("--log-level", settings.log_level, "trace, debug, info, warn, error or off")
+      ->capture_default_str();
+  app.add_option("--shell", settings.shell,
+                 "Open the container of this kept pass's directory, then leave");
+  app.add_option("command", settings.shell_command,
+                 "With --shell, after --: run this in it instead");
+  app.add_flag("--probe", settings.probe, "Print as JSON what this worker can do and why not more");
+}
+
+absl::StatusOr<std::unique_ptr<sandbox::Sandbox>> MakeSandbox(const Settings& settings) {
+  if (settings.no_sandbox) return sandbox::MakeBareSandbox(settings.sandbox);
+  return sandbox::MakeBubblewrapSandbox(settings.sandbox);
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "sextant-worker: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+// Opens the very container of a kept pass; its exit code.
+int Shell(const Settings& settings) {
+  const std::filesystem::path kept(settings.shell);
+  const auto spec = sandbox::ReadRunSpec(kept / agent::kRunSpecFile);
+  if (!spec.ok()) return Fail(spec.status());
+  const auto code = sandbox::ShellInto(*spec, settings.shell_command, settings.sandbox);
+  return code.ok() ? *code : Fail(code.status());
+}
+
+// The first SIGTERM or SIGINT drains, the second kills; SIGUSR1 (from main) ends the thread.
+void Obey(const sigset_t& signals, double drain_s, agent::Agent& worker) {
+  std::chrono::nanoseconds patience(static_cast<int64_t>(drain_s * 1e9));
+  for (int signal = 0; sigwait(&signals, &signal) == 0 && signal != SIGUSR1;) {
+    spdlog::info("msg=\"draining\" signal={} patience_s={}", signal, patience.count() / 1e9);
+    worker.Drain(patience);
+    patience = std::chrono::nanoseconds(0);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Runs the passes a Sextant coordinator gives it, each in a container of its own.");
+  Declare(app, settings);
+  CLI11_PARSE(app, argc, argv);
+  settings.agent.state_dir = settings.state;
+  settings.agent.limits.blob_cache_bytes = settings.cache_gib << 30;
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
+  spdlog::set_pattern("ts=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc);
+  spdlog::set_level(spdlog::level::from_str(settings.log_level));
+  if (settings.probe) {
+    std::printf("%s\n", agent::ProbeJson(settings.agent, settings.sandbox).c_str());
+    return 0;
+  }
+  if (!settings.shell.empty()) return Shell(settings);
+  if (settings.agent.coordinator.empty()) {
+    return Fail(absl::InvalidArgumentError(
+        "--coordinator is missing: give host:port or unix:///path of a running sextantd"));
+  }
+
+  // Before any thread exists, so that all of them leave these signals to one.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  auto box = MakeSandbox(settings);
+  if (!box.ok()) return Fail(box.status());
+  auto worker = agent::Agent::Start(settings.agent, *std::move(box), backends::AllBackends());
+  if (!worker.ok()) return Fail(worker.status());
+  spdlog::info("msg=\"started\" name={} coordinator={} sandbox=\"{}\"", (*worker)->info().name(),
+               settings.agent.coordinator, (*worker)->info().sandbox());
+  std::thread obey([&] { Obey(signals, settings.drain_s, **worker); });
+  const bool drained = (*worker)->WaitDrained();
+  pthread_kill(obey.native_handle(), SIGUSR1);
+  obey.join();
+  spdlog::info("msg=\"stopped\" drained={}", drained);
+  return 0;
+}
