@@ -128,7 +128,7 @@ int main(int argc, char** argv) {
 
   auto box = MakeSandbox(settings);
   if (!box.ok()) return Fail(box.status());
-  auto worker = agent::Agent::Start(settings.agent, *std::move(box), backends::AllBackends());
+  auto worker = agent::Agent::Start(settings.agent, *std::move(box), backends::AllBackends(settings.agent.site));
   if (!worker.ok()) return Fail(worker.status());
   spdlog::info("msg=\"started\" name={} coordinator={} sandbox=\"{}\"", (*worker)->info().name(),
                settings.agent.coordinator, (*worker)->info().sandbox());

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "workers/agent/backoff.h"
+#include "workers/backends/backend.h"
 
 namespace sextant::agent {
 
@@ -35,6 +36,7 @@ struct AgentOptions {
   std::string name;  // empty: "<host>-<digest of state_dir>"
   uint32_t cpu_slots = 1;
   std::vector<std::string> rootfs_allowed;  // path prefixes
+  backends::Site site;
   AgentLimits limits;
   AgentTimes times;
 };

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sextant/v1/worker.pb.h"
@@ -61,6 +62,10 @@ class PassRunner {
   void Collect(Attempt& attempt);
   std::unique_ptr<SpoolEntry> Spool(Pass& pass, Attempt& attempt);
   absl::Status SpoolFiles(Attempt& attempt, SpoolWriter& writer);
+  // False, with a note, when there are max_artifacts already.
+  bool RoomForArtifact(v1::PassResult& result) const;
+  absl::Status AddMade(const std::string& name, const std::string& kind, std::string_view bytes,
+                       SpoolWriter& writer, v1::PassResult& result) const;
   void Keep(Attempt& attempt);
   void Enter(Pass& pass, Phase phase);
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/status/status.h"
+#include "proto/table/table.h"
 #include "spdlog/spdlog.h"
 #include "workers/agent/failures.h"
 #include "workers/agent/pass_attempt.h"
@@ -92,11 +93,7 @@ absl::Status PassRunner::SpoolFiles(Attempt& attempt, SpoolWriter& writer) {
   };
   const uint64_t file_bytes = attempt.spec.limits.file_bytes();
   for (const backends::Collected::FileArtifact& file : attempt.collected.artifacts) {
-    if (result.artifacts_size() >= static_cast<int>(options_.limits.max_artifacts)) {
-      result.add_notes(absl::StrCat("artifacts beyond ", options_.limits.max_artifacts,
-                                    " (max_artifacts) were left out"));
-      break;
-    }
+    if (!RoomForArtifact(result)) break;
     const std::filesystem::path beneath = file.path.lexically_relative(attempt.results);
     const absl::Status added = AddArtifact(attempt.results, beneath.string(), file.name, file.kind,
                                            file_bytes, writer, result);
@@ -104,6 +101,13 @@ absl::Status PassRunner::SpoolFiles(Attempt& attempt, SpoolWriter& writer) {
     if (!added.ok()) {
       result.add_notes(absl::StrCat("artifact ", file.name, ": ", added.message()));
     }
+  }
+  for (const backends::Collected::MadeArtifact& made : attempt.collected.made) {
+    RETURN_IF_ERROR(AddMade(made.name, made.kind, made.bytes, writer, result));
+  }
+  for (const v1::DataTable& table : attempt.collected.tables) {
+    RETURN_IF_ERROR(AddMade(absl::StrCat(table.name(), ".table"), table::kArtifactKind,
+                            table::Encode(table), writer, result));
   }
   if (!attempt.ran) return absl::OkStatus();
   for (const v1::Output& output : attempt.assignment.outputs()) {
@@ -117,6 +121,25 @@ absl::Status PassRunner::SpoolFiles(Attempt& attempt, SpoolWriter& writer) {
           "the program must leave a regular file there, not a link, within limits.file_bytes"));
     }
   }
+  return absl::OkStatus();
+}
+
+bool PassRunner::RoomForArtifact(v1::PassResult& result) const {
+  if (result.artifacts_size() < static_cast<int>(options_.limits.max_artifacts)) return true;
+  result.add_notes(absl::StrCat("artifacts beyond ", options_.limits.max_artifacts,
+                                " (max_artifacts) were left out"));
+  return false;
+}
+
+absl::Status PassRunner::AddMade(const std::string& name, const std::string& kind,
+                                 std::string_view bytes, SpoolWriter& writer,
+                                 v1::PassResult& result) const {
+  if (!RoomForArtifact(result)) return absl::OkStatus();
+  v1::Artifact artifact;
+  artifact.set_name(name);
+  artifact.set_kind(kind);
+  RETURN_IF_ERROR(writer.AddBlob(bytes, &artifact));
+  *result.add_artifacts() = std::move(artifact);
   return absl::OkStatus();
 }
 

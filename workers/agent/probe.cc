@@ -39,7 +39,7 @@ std::string ProbeJson(const AgentOptions& options, const sandbox::SandboxOptions
   AgentOptions named = options;
   if (named.name.empty()) named.name = DefaultWorkerName(machine, named.state_dir);
   const v1::WorkerInfo info =
-      DescribeWorker(named, machine, **made, Probe(backends::AllBackends()));
+      DescribeWorker(named, machine, **made, Probe(backends::AllBackends(options.site)));
   google::protobuf::util::JsonPrintOptions print;
   print.preserve_proto_field_names = true;
   print.always_print_primitive_fields = true;

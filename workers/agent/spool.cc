@@ -106,6 +106,14 @@ absl::Status SpoolWriter::AddBlob(int fd, v1::Artifact* artifact) {
   return absl::OkStatus();
 }
 
+absl::Status SpoolWriter::AddBlob(std::string_view content, v1::Artifact* artifact) {
+  ASSIGN_OR_RETURN(BlobRange range, Add('B', content));
+  artifact->set_digest(range.digest);
+  artifact->set_size_bytes(content.size());
+  blobs_.push_back(std::move(range));
+  return absl::OkStatus();
+}
+
 std::string SpoolWriter::TraceDigest() const {
   if (chunks_.empty()) return "";
   Sha256 sha;

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,6 +43,7 @@ class SpoolWriter {
   // All of the file; the artifact gets its digest and size. After RESOURCE_EXHAUSTED or INTERNAL
   // (no other error exists) the entry cannot be finished.
   absl::Status AddBlob(int fd, v1::Artifact* artifact);
+  absl::Status AddBlob(std::string_view content, v1::Artifact* artifact);
   // SHA-256 over the digests of the chunks in order; empty when there are none.
   std::string TraceDigest() const;
 

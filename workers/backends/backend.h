@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "sextant/v1/table.pb.h"
 #include "sextant/v1/types.pb.h"
 #include "sextant/v1/worker.pb.h"
 
@@ -28,6 +29,19 @@ struct LaunchPlan {
   bool allow_perf_events = false;  // relaxes the seccomp filter for perf_event_open alone
 };
 
+// Where this worker's own files and the site's tools are. A value, given to the backends at start.
+struct Site {
+  // Holds libsextant_inject.so; a backend mounts it read-only at kInsideLibraries.
+  std::filesystem::path libraries;
+  // The CUDA toolkit (…/bin/ncu, …/extras/CUPTI/lib64); empty: none found.
+  std::filesystem::path cuda;
+  // Third-party backends: one executable for each exec:NAME. Empty: none.
+  std::filesystem::path exec_backends;
+  // Tools that are not part of the toolkit, by name ("cutracer"): the site says where they are.
+  std::map<std::string, std::string> tools;
+};
+inline constexpr char kInsideLibraries[] = "/sextant/lib";
+
 // What was left by a run, as the agent hands it to Collect.
 struct RunRecord {
   const v1::Assignment* assignment;
@@ -45,9 +59,16 @@ struct Collected {
   struct FileArtifact {
     std::string name;
     std::string kind;
-    std::filesystem::path path;
+    std::filesystem::path path;   // beneath results_dir
   };
   std::vector<FileArtifact> artifacts;
+  struct MadeArtifact {
+    std::string name;
+    std::string kind;
+    std::string bytes;
+  };
+  std::vector<MadeArtifact> made;     // what Collect itself made
+  std::vector<v1::DataTable> tables;  // become artifacts "<name>.table" (docs/tables.md)
   uint64_t events = 0;
   uint64_t dropped = 0;
   double clock_hz = 0;
@@ -73,6 +94,6 @@ class Backend {
 };
 
 // The visible list of all backends of this worker.
-std::vector<std::unique_ptr<Backend>> AllBackends();
+std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site);
 
 }  // namespace sextant::backends

@@ -5,9 +5,8 @@
 
 namespace sextant::backends {
 
-std::vector<std::unique_ptr<Backend>> AllBackends() {
+std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   std::vector<std::unique_ptr<Backend>> all;
-  all.push_back(std::make_unique<HostBackend>());
   all.push_back(std::make_unique<HostBackend>());
   all.push_back(std::make_unique<RunBackend>());
   return all;
