@@ -55,6 +55,28 @@ TEST_CASE("a transaction commits when its work is ok and rolls back when it is n
   CHECK(Number(*database, "SELECT sum(i) FROM t") == 1);
 }
 
+TEST_CASE("the state of an error is known, whatever the driver forgets of it") {
+  auto database = EmptyDatabase();
+  for (const std::string state :
+       {"22021", "22P05", "23000", "23502", "23503", "23505", "23514", "25006", "3F000", "42501",
+        "42601", "42703", "42883", "42P01", "53000", "53100", "53200", "53400", "54000", "54001",
+        "55P03", "57014"}) {
+    INFO(state);
+    std::string seen = "nothing thrown";
+    const absl::Status status = database->Transact("raise", [&](pqxx::transaction_base& tx) {
+      try {
+        tx.exec("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '" + state + "'; END $$");
+      } catch (const pqxx::sql_error& e) {
+        seen = SqlStateOf(e);
+        throw;
+      }
+      return absl::OkStatus();
+    });
+    CHECK(seen == state);
+    CHECK(status.code() == CodeOfSqlState(state));
+  }
+}
+
 TEST_CASE("errors of the server become statuses that name the transaction") {
   auto database = EmptyDatabase();
   REQUIRE(Exec(*database, "CREATE TABLE t (i int PRIMARY KEY, j int CHECK (j > 0))").ok());

@@ -27,6 +27,11 @@ std::string Remedy(absl::StatusCode code) {
 
 }  // namespace
 
+std::string SqlStateOf(const pqxx::sql_error& error) {
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&error)) return "42501";
+  return error.sqlstate();
+}
+
 absl::StatusCode CodeOfSqlState(absl::string_view state) {
   if (state == "23505") return absl::StatusCode::kAlreadyExists;
   if (absl::StartsWith(state, "23")) return absl::StatusCode::kFailedPrecondition;
@@ -79,7 +84,7 @@ Translated Translate(std::exception_ptr exception, const std::string& name, bool
     return make(absl::StatusCode::kUnavailable, e.what(), Retry::kAgain);
   } catch (const pqxx::sql_error& e) {
     if (!open) return make(absl::StatusCode::kUnavailable, e.what(), Retry::kBroken);
-    return make(CodeOfSqlState(e.sqlstate()), e.what(), Retry::kNo);
+    return make(CodeOfSqlState(SqlStateOf(e)), e.what(), Retry::kNo);
   } catch (const std::exception& e) {
     if (!open) return make(absl::StatusCode::kUnavailable, e.what(), Retry::kBroken);
     return make(absl::StatusCode::kInternal, e.what(), Retry::kNo);

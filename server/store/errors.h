@@ -7,6 +7,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
+namespace pqxx {
+class sql_error;
+}
+
 namespace sextant::store {
 
 // What an exception of libpqxx means to the one who ran the transaction.
@@ -23,6 +27,9 @@ struct Translated {
 
 // `name` is the transaction's; `open` says whether the connection still is. Never throws.
 Translated Translate(std::exception_ptr exception, const std::string& name, bool open);
+
+// The SQLSTATE the server sent. libpqxx 6 forgets that of insufficient_privilege.
+std::string SqlStateOf(const pqxx::sql_error& error);
 
 // The code of one SQLSTATE; kInternal for what has no better name.
 absl::StatusCode CodeOfSqlState(absl::string_view sqlstate);

@@ -72,7 +72,7 @@ absl::Status TranslateQueryError(std::exception_ptr exception, const QueryContex
   } catch (const pqxx::broken_connection& e) {
     return absl::UnavailableError(absl::StrCat("query: ", OneLine(e.what())));
   } catch (const pqxx::sql_error& e) {
-    return OfSqlState(e.sqlstate(), e.what(), context);
+    return OfSqlState(SqlStateOf(e), e.what(), context);
   } catch (const std::exception& e) {
     return absl::InternalError(absl::StrCat("query: ", OneLine(e.what())));
   }

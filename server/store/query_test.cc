@@ -255,6 +255,7 @@ TEST_CASE("a stranger can read the views and do nothing else") {
        }) {
     INFO(sql);
     const auto status = scene.Query(sql).status();
+    INFO(status.message());
     CHECK(status.code() == StatusCode::kPermissionDenied);
     CHECK(absl::StrContains(status.message(), "reads the views artifacts, blobs, "));
   }
