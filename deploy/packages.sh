@@ -9,7 +9,7 @@ build=("${run[@]}" g++ cmake ninja-build ccache mold pkg-config protobuf-compile
   protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libprotoc-dev libabsl-dev libpqxx-dev
   libspdlog-dev libcli11-dev nlohmann-json3-dev libcpp-httplib-dev prometheus-cpp-dev
   libseccomp-dev libzstd-dev libssl-dev catch2)
-test=("${build[@]}" clang libclang-rt-dev clang-format python3 busybox-static)
+test=("${build[@]}" clang libclang-rt-dev clang-format python3 python3-pip busybox-static)
 # libFuzzer's runtime has a package of its own on some releases.
 
 wanted=()
