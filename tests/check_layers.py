@@ -25,7 +25,7 @@ ROOMS = {
     "server/main.cc": {"server/store", "server/trace", "server/job", "server/dispatch",
                        "server/analysis", "server/rpc"},
     "workers/sandbox": set(),
-    "workers/backends": set(),
+    "workers/backends": {"workers/inject"},  # its file format, and what both compute of a cubin
     "workers/inject": set(),
     "workers/gpu": set(),
     "workers/agent": {"workers/sandbox", "workers/backends", "workers/gpu"},
