@@ -34,7 +34,11 @@ absl::StatusOr<bool> Retention::RemoveOneJob(double job_days, int64_t* passes) {
     tx.exec_params(
         "DELETE FROM task_rollups r USING tasks t WHERE t.job_id = $1 AND r.task_id = t.task_id",
         job_id);
+    tx.exec_params(
+        "DELETE FROM task_edges e USING tasks t WHERE t.job_id = $1 AND e.to_task = t.task_id",
+        job_id);
     gone = tx.exec_params("DELETE FROM passes WHERE job_id = $1", job_id).affected_rows();
+    tx.exec_params("DELETE FROM tasks WHERE job_id = $1", job_id);
     tx.exec_params("DELETE FROM jobs WHERE job_id = $1", job_id);
     return absl::OkStatus();
   }));
