@@ -43,6 +43,25 @@ absl::Status CheckName(absl::string_view field, absl::string_view name, uint32_t
   return absl::OkStatus();
 }
 
+// Text that people read and the database stores: without control characters.
+absl::Status CheckText(absl::string_view field, absl::string_view text, uint32_t max_bytes) {
+  if (text.size() > max_bytes)
+    return InvalidArgumentError(StrCat(field, ": ", text.size(),
+                                       " bytes, at most max_name_bytes = ", max_bytes));
+  for (unsigned char c : text)
+    if (c < 0x20 || c == 0x7f)
+      return InvalidArgumentError(StrCat(field, ": must not contain control characters"));
+  return absl::OkStatus();
+}
+
+// The path of another task, "group/name".
+absl::Status CheckReference(absl::string_view field, absl::string_view path,
+                            const v1::ServiceLimits& limits) {
+  for (absl::string_view name : absl::StrSplit(path, '/'))
+    RETURN_IF_ERROR(CheckName(field, name, limits.max_name_bytes()));
+  return absl::OkStatus();
+}
+
 // A path inside the working directory: relative, without "..", without control characters.
 absl::Status CheckPath(absl::string_view field, absl::string_view path, uint32_t max_bytes) {
   if (path.empty()) return InvalidArgumentError(StrCat(field, ": must not be empty"));
@@ -154,6 +173,10 @@ absl::Status CheckDeadline(const v1::ServiceLimits& limits, absl::string_view fi
 // Everything about one task that does not concern its neighbours.
 absl::Status CheckTask(const v1::ServiceLimits& limits, const std::string& at, v1::TaskSpec* spec) {
   RETURN_IF_ERROR(CheckName(at + ".name", spec->name(), limits.max_name_bytes()));
+  if (!spec->parent().empty())
+    RETURN_IF_ERROR(CheckReference(at + ".parent", spec->parent(), limits));
+  for (int i = 0; i < spec->after_size(); ++i)
+    RETURN_IF_ERROR(CheckReference(StrCat(at, ".after[", i, "]"), spec->after(i), limits));
   if (spec->priority() < -100 || spec->priority() > 100)
     return InvalidArgumentError(StrCat(at, ".priority: ", spec->priority(), ", must be −100 to 100"));
   RETURN_IF_ERROR(CheckDeadline(limits, at + ".deadline_s", spec->deadline_s()));
@@ -178,8 +201,7 @@ absl::Status CheckTask(const v1::ServiceLimits& limits, const std::string& at, v
   for (int i = 0; i < spec->inputs_size(); ++i) {
     auto* input = spec->mutable_inputs(i);
     const std::string field = StrCat(at, ".inputs[", i, "]");
-    if (input->task().empty())
-      return InvalidArgumentError(StrCat(field, ".task: must name a task"));
+    RETURN_IF_ERROR(CheckReference(field + ".task", input->task(), limits));
     RETURN_IF_ERROR(CheckName(field + ".artifact", input->artifact(), limits.max_name_bytes()));
     if (input->path().empty()) input->set_path(input->artifact());
     RETURN_IF_ERROR(CheckPath(field + ".path", input->path(), limits.max_path_bytes()));
@@ -199,7 +221,9 @@ absl::Status CheckTask(const v1::ServiceLimits& limits, const std::string& at, v
                                            "\" is unknown; there are \"timeline\" and \"report\""));
       if (!analyze.builtin().empty() && analyze.of_task().empty())
         return InvalidArgumentError(StrCat(at, ".analyze.of_task: must name a profile task"));
-      return absl::OkStatus();
+      return analyze.of_task().empty()
+                 ? absl::OkStatus()
+                 : CheckReference(at + ".analyze.of_task", analyze.of_task(), limits);
     }
     case v1::TaskSpec::KIND_NOT_SET:
       return InvalidArgumentError(StrCat(at, ": has no kind; set one of build, profile, analyze, "
@@ -436,13 +460,8 @@ absl::StatusOr<ExpandedGraph> Expand(const v1::ServiceLimits& limits, v1::JobGra
   RETURN_IF_ERROR(CheckCount(limits, "graph.tasks", graph->tasks_size()));
   if (graph->tasks().empty() && !graph->open())
     return InvalidArgumentError("graph.tasks: at least one, or set graph.open to add them later");
-  if (graph->name().size() > limits.max_name_bytes())
-    return InvalidArgumentError(StrCat("graph.name: ", graph->name().size(),
-                                       " bytes, at most max_name_bytes = ",
-                                       limits.max_name_bytes()));
-  if (graph->salt().size() > limits.max_name_bytes())
-    return InvalidArgumentError(StrCat("graph.salt: at most max_name_bytes = ",
-                                       limits.max_name_bytes()));
+  RETURN_IF_ERROR(CheckText("graph.name", graph->name(), limits.max_name_bytes()));
+  RETURN_IF_ERROR(CheckText("graph.salt", graph->salt(), limits.max_name_bytes()));
   if (graph->priority() < -100 || graph->priority() > 100)
     return InvalidArgumentError(StrCat("graph.priority: ", graph->priority(),
                                        ", must be −100 to 100"));
@@ -450,11 +469,14 @@ absl::StatusOr<ExpandedGraph> Expand(const v1::ServiceLimits& limits, v1::JobGra
   if (static_cast<uint32_t>(graph->labels_size()) > limits.max_labels())
     return InvalidArgumentError(StrCat("graph.labels: ", graph->labels_size(),
                                        ", at most max_labels = ", limits.max_labels()));
-  for (const auto& [name, value] : graph->labels())
+  for (const auto& [name, value] : graph->labels()) {
+    const std::string at =
+        StrCat("graph.labels[\"", absl::CHexEscape(name.substr(0, 64)), "\"]");
     if (name.empty() || name.size() + value.size() > limits.max_label_bytes())
-      return InvalidArgumentError(StrCat("graph.labels[\"", absl::CHexEscape(name.substr(0, 64)),
-                                         "\"]: a name, and at most max_label_bytes = ",
+      return InvalidArgumentError(StrCat(at, ": a name, and at most max_label_bytes = ",
                                          limits.max_label_bytes(), " with its value"));
+    RETURN_IF_ERROR(CheckText(at, name + value, limits.max_label_bytes()));
+  }
   return Flattener(limits, "graph.", false, graph->mutable_tasks()).Run();
 }
 

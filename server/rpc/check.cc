@@ -18,18 +18,25 @@ absl::Status JobId(int64_t job_id) {
   return absl::OkStatus();
 }
 
+// The database stores such text, and people read it.
+absl::Status NoControls(absl::string_view field, absl::string_view text) {
+  for (unsigned char c : text)
+    if (c < 0x20 || c == 0x7f) return Wrong(field, ": must not contain control characters");
+  return absl::OkStatus();
+}
+
 absl::Status RequestId(const std::string& request_id) {
   if (request_id.empty())
     return Wrong("request_id: required; any text that is unique for this request");
   if (request_id.size() > kMaxRequestIdBytes)
     return Wrong("request_id: ", request_id.size(), " bytes, at most ", kMaxRequestIdBytes);
-  return absl::OkStatus();
+  return NoControls("request_id", request_id);
 }
 
 absl::Status Submitter(const std::string& submitter) {
   if (submitter.size() > kMaxSubmitterBytes)
     return Wrong("submitter: ", submitter.size(), " bytes, at most ", kMaxSubmitterBytes);
-  return absl::OkStatus();
+  return NoControls("submitter", submitter);
 }
 
 absl::Status Path(absl::string_view field, const std::string& path,
@@ -37,7 +44,7 @@ absl::Status Path(absl::string_view field, const std::string& path,
   const uint64_t most =
       uint64_t{limits.max_nesting() + 1} * (uint64_t{limits.max_name_bytes()} + 1);
   if (path.size() > most) return Wrong(field, ": ", path.size(), " bytes, longer than any path");
-  return absl::OkStatus();
+  return NoControls(field, path);
 }
 
 absl::Status Digest(absl::string_view field, const std::string& digest) {

@@ -26,6 +26,10 @@ TEST_CASE("every wrong field of a request is named") {
   CHECK_THAT(Complaint<v1::SubmitJobRequest>("graph {}"), StartsWith("request_id: required"));
   CHECK_THAT(Complaint<v1::SubmitJobRequest>("graph {} request_id: '" + std::string(200, 'x') + "'"),
              StartsWith("request_id: 200 bytes, at most 128"));
+  CHECK_THAT(Complaint<v1::SubmitJobRequest>("graph {} request_id: 'a\\000b'"),
+             StartsWith("request_id: must not contain control characters"));
+  CHECK_THAT(Complaint<v1::CancelJobRequest>("job_id: 1 task: 'a\\000b'"),
+             StartsWith("task: must not contain control characters"));
   CHECK_THAT(Complaint<v1::AddTasksRequest>("job_id: 1 request_id: 'a'"), StartsWith("tasks: "));
   CHECK_THAT(Complaint<v1::SealJobRequest>(""), StartsWith("job_id: required"));
   CHECK_THAT(Complaint<v1::GetJobRequest>("job_id: 1 wait_s: 61"), StartsWith("wait_s: 61"));
