@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "bench/fake_worker.h"
 #include "bench/service.h"
 
 namespace sextant::bench {
@@ -67,58 +68,21 @@ std::vector<double> SubmitToStart(Service& service, const std::string& prefix) {
   return latencies;
 }
 
-// A worker that is only a stream: takes what it is given and runs nothing.
-class FakeWorker : public grpc::ClientBidiReactor<v1::WorkerState, v1::DesiredState> {
- public:
-  FakeWorker(v1::Workers::Stub* stub, const std::string& name, bool works) {
-    auto* info = state_.mutable_info();
-    info->set_name(name);
-    info->set_incarnation("1");
-    if (works) {
-      info->set_cpu_slots(100'000);
-      info->set_machine_class("bench");
-      auto* backend = info->add_backends();
-      backend->set_name("run");
-      backend->set_available(true);
-    }
-    stub->async()->Attach(&context_, this);
-    StartWrite(&state_);
-    StartRead(&desired_);
-    StartCall();
-  }
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    {
-      std::lock_guard lock(mutex_);
-      answered_ = true;
-      for (const auto& assignment : desired_.start()) given_.push_back(assignment.pass());
-    }
-    StartRead(&desired_);
-  }
-  void OnDone(const grpc::Status&) override { done_ = true; }
+v1::WorkerInfo Idle(const std::string& name) {
+  v1::WorkerInfo info;
+  info.set_name(name);
+  return info;
+}
 
-  bool answered() {
-    std::lock_guard lock(mutex_);
-    return answered_ && !done_;
-  }
-  std::vector<v1::PassRef> given() {
-    std::lock_guard lock(mutex_);
-    return given_;
-  }
-  void End() {
-    context_.TryCancel();
-    while (!done_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-
- private:
-  grpc::ClientContext context_;
-  v1::WorkerState state_;
-  v1::DesiredState desired_;
-  std::mutex mutex_;
-  bool answered_ = false;
-  std::atomic<bool> done_{false};
-  std::vector<v1::PassRef> given_;
-};
+v1::WorkerInfo WorksOnAnything(const std::string& name) {
+  v1::WorkerInfo info = Idle(name);
+  info.set_cpu_slots(100'000);
+  info.set_machine_class("bench");
+  auto* backend = info.add_backends();
+  backend->set_name("run");
+  backend->set_available(true);
+  return info;
+}
 
 class Watcher : public grpc::ClientReadReactor<v1::Event> {
  public:
@@ -184,12 +148,12 @@ double Commit(Service& service, const std::vector<v1::PassRef>& passes, int batc
 std::pair<double, double> Completions(Service& service) {
   constexpr int kSingle = 4000, kBatched = 40'000, kPerJob = 2000;
   auto stub = v1::Workers::NewStub(service.NewChannel());
-  FakeWorker worker(stub.get(), "fake", true);
+  FakeWorker worker(stub.get(), WorksOnAnything("fake"));
   for (int i = 0; i < (kSingle + kBatched) / kPerJob; ++i)
     Submit(service, OneTask("commit" + std::to_string(i), kPerJob));
-  while (worker.given().size() < kSingle + kBatched)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  auto passes = worker.given();
+  std::vector<v1::PassRef> passes;
+  for (const auto& assignment : worker.WaitGiven(kSingle + kBatched))
+    passes.push_back(assignment.pass());
   // Singly: passes of many jobs, as they come from many workers.
   std::vector<v1::PassRef> single, batched;
   for (size_t i = 0; i < passes.size(); ++i)
@@ -221,7 +185,7 @@ std::pair<int, int> Crowd(Service& service) {
   std::vector<std::unique_ptr<Watcher>> watchers;
   for (int i = 0; i < kIdle; ++i) {
     workers.push_back(std::make_unique<FakeWorker>(worker_stubs[i % 20].get(),
-                                                   "idle" + std::to_string(i), false));
+                                                   Idle("idle" + std::to_string(i))));
     watchers.push_back(std::make_unique<Watcher>(watch_stubs[i % 20].get(), job));
   }
   int attached = 0, served = 0;
