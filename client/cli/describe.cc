@@ -80,11 +80,13 @@ std::string DescribeExit(const v1::ExitReport& report) {
 
 std::string DescribeFailure(const v1::Failure& failure, absl::string_view indent) {
   if (failure.cause() == v1::CAUSE_UNSPECIFIED && failure.message().empty()) return "";
+  std::string cause = absl::AsciiStrToLower(
+      v1::Cause_IsValid(failure.cause()) ? v1::Cause_Name(failure.cause()) : "unknown");
+  for (char& c : cause) c = c == '_' ? ' ' : c;
   std::string text = absl::StrCat(
-      indent, absl::AsciiStrToLower(v1::Cause_IsValid(failure.cause()) ? v1::Cause_Name(failure.cause()) : "unknown"),
+      indent, cause,
       failure.step().empty() ? "" : absl::StrCat(" in step ", Escape(failure.step(), 40)), ": ",
       Escape(failure.message(), 1000), "\n");
-  for (char& c : text) c = c == '_' ? ' ' : c;
   if (!failure.remedy().empty()) absl::StrAppend(&text, indent, "  → ", Escape(failure.remedy(), 500), "\n");
   return text;
 }

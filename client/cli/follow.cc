@@ -135,6 +135,8 @@ class Follower {
         if (options_.on_event) {
           progress_.Clear();
           options_.on_event(event);
+        } else if (event.what() == "waiting") {
+          progress_.Say(absl::StrCat(Escape(event.task(), 100), " waits: ", Escape(event.message())));
         }
       }
       if (interrupted) Interrupted();

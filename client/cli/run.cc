@@ -140,13 +140,15 @@ int PrintPasses(Context& context, int64_t job_id) {
   return kOk;
 }
 
+// The first pass that failed. What the job's failure has said already is not said again.
 void PrintFailedPass(Context& context, const v1::GetJobResponse& job) {
   for (const v1::PassInfo& p : job.passes()) {
     if (p.state() != v1::FAILED) continue;
     const std::string exit = DescribeExit(p.result().exit());
-    context.err << "  pass p" << p.pass_id() << (exit.empty() ? "" : ": " + exit) << "\n"
-                << DescribeFailure(p.result().failure(), "  ")
-                << "  its output:  sextant logs p" << p.pass_id() << "\n";
+    context.err << "  pass p" << p.pass_id() << (exit.empty() ? "" : ": " + exit) << "\n";
+    if (!absl::StrContains(job.job().failure().message(), p.result().failure().message()))
+      context.err << DescribeFailure(p.result().failure(), "  ");
+    context.err << "  its output:  sextant logs p" << p.pass_id() << "\n";
     return;
   }
 }
@@ -207,10 +209,10 @@ int Run(Context& context, const RunOptions& options) {
     trace = trace || (p.state() == v1::DONE && !p.result().trace_digest().empty());
     any = any || p.state() == v1::DONE;
   }
-  if (!any && !job->passes().empty()) return code;
+  if (!any) return code;
   if (!context.json) context.out << "\n";
   int shown = kOk;
-  if (trace || job->passes().empty()) {
+  if (trace) {
     TimelineOptions timeline = options.timeline;
     timeline.job_id = id;
     timeline.task = kTask;

@@ -463,13 +463,17 @@ absl::StatusOr<int> JobStore::FailOverdue() {
       if (job.empty()) return absl::OkStatus();
       const bool whole = !job[0][0].is_null() && job[0][0].as<bool>();
       const auto rows = tx.exec_params(
-          "SELECT task_id FROM tasks WHERE job_id = $1 AND state < 4 "
-          "AND ($2 OR deadline_at < now())",
+          "SELECT task_id, path, plan_note FROM tasks WHERE job_id = $1 AND state < 4 "
+          "AND ($2 OR deadline_at < now()) ORDER BY plan_note = '', task_id",
           job_id, whole);
-      const v1::Failure failure = MakeFailure(
-          v1::DEADLINE_PASSED, "run",
+      std::string message =
           whole ? absl::StrCat("the job's deadline_s = ", job[0][1].as<double>(), " has passed")
-                : std::string("the task's deadline_s has passed"),
+                : std::string("the task's deadline_s has passed");
+      if (!rows.empty() && rows[0][2].size() > 0)
+        absl::StrAppend(&message, "; task ", rows[0][1].c_str(), " waited because ",
+                        rows[0][2].c_str());
+      const v1::Failure failure = MakeFailure(
+          v1::DEADLINE_PASSED, "run", message,
           "submit again with a later deadline; finished passes are answered from the cache");
       std::vector<TaskEnd> ends;
       for (const auto& row : rows) ends.push_back({row[0].as<int64_t>(), v1::FAILED, failure});

@@ -393,6 +393,9 @@ TEST_CASE("a task no worker can run stays ready, says why, and runs once one can
   s.Step();
   CHECK(s.Task(id, "p").state() == v1::READY);
   CHECK_THAT(s.reads.Explain(id)->tasks(0).why(), Catch::Contains("no worker offers backend activity"));
+  const v1::Event told = s.reads.EventsAfter({{id, 0}}, 1000)->back();
+  CHECK(told.what() == "waiting");
+  CHECK_THAT(told.message(), Catch::Contains("no worker offers backend activity"));
   auto* offer = s.info.add_backends();
   offer->set_name("activity");
   offer->set_available(true);

@@ -202,6 +202,42 @@ class TaskPlanner {
   std::vector<PassToQueue> queue_;
 };
 
+// Tasks that no known worker can run: the note says why, and those whose note is new are told of in
+// one event.
+class Unplanned {
+ public:
+  explicit Unplanned(JobChange& change) : change_(change) {}
+
+  void Add(const TaskToPlan& task, const std::string& note) {
+    const auto changed = change_.tx().exec_params(
+        "UPDATE tasks t SET plan_note = $2, plan_after = now() + interval '3 s' "
+        "FROM (SELECT plan_note FROM tasks WHERE task_id = $1) old "
+        "WHERE t.task_id = $1 RETURNING old.plan_note <> $2",
+        task.task_id, note);
+    if (!changed[0][0].as<bool>()) return;
+    auto& [first, count] = by_note_[note];
+    if (count++ == 0) first = &task;
+  }
+
+  void Note() {
+    for (const auto& [note, tasks] : by_note_) {
+      v1::Event event;
+      event.set_task_id(tasks.first->task_id);
+      event.set_task(tasks.first->path);
+      event.set_what("waiting");
+      event.set_state(v1::READY);
+      event.set_message(tasks.second == 1
+                            ? note
+                            : absl::StrCat(note, " (and so ", tasks.second - 1, " more tasks)"));
+      change_.Note(std::move(event));
+    }
+  }
+
+ private:
+  JobChange& change_;
+  std::map<std::string, std::pair<const TaskToPlan*, int>> by_note_;
+};
+
 }  // namespace
 
 std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx) {
@@ -220,6 +256,7 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
   context.workers = workers;
   context.salt = change.salt();
   std::vector<TaskEnd> failed;
+  Unplanned unplanned(change);
   for (auto& task : tasks) {
     if (const std::string missing = ResolveInputs(artifacts, &task.spec); !missing.empty()) {
       failed.push_back({task.task_id, v1::FAILED,
@@ -229,13 +266,12 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
     }
     const auto planned = job::PlanTask(context, task.spec);
     if (!planned.ok()) {
-      change.tx().exec_params(
-          "UPDATE tasks SET plan_note = $2, plan_after = now() + interval '3 s' WHERE task_id = $1",
-          task.task_id, std::string(planned.status().message()));
+      unplanned.Add(task, std::string(planned.status().message()));
       continue;
     }
     TaskPlanner(change, task).Make(*planned);
   }
+  unplanned.Note();
   if (!failed.empty()) change.End(std::move(failed));
 }
 
