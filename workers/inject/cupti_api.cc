@@ -8,8 +8,8 @@
 namespace sextant::inject {
 namespace {
 
-// 12 is where the record layouts we read begin (cuptiGetVersion counts on: 18 is CUDA 12.0).
-constexpr uint32_t kLeastVersion = 18;
+// CUDA 12.0: the records we read have had the same layout since.
+constexpr uint32_t kLeastVersion = 19;
 
 std::vector<std::string> Split(const char* text) {
   std::vector<std::string> parts;

@@ -40,10 +40,7 @@ namespace sextant::inject {
   X(cuptiActivityGetNumDroppedRecords)     \
   X(cuptiActivitySetAttribute)             \
   X(cuptiActivityFlushAll)                 \
-  X(cuptiActivityFlushPeriod)              \
-  X(cuptiSetThreadIdType)                  \
-  X(cuptiGetGraphNodeId)                   \
-  X(cuptiGetGraphExecId)
+  X(cuptiSetThreadIdType)
 
 #define SEXTANT_CUPTI_PROFILING(X)
 

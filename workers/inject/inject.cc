@@ -3,6 +3,7 @@
 //
 // Everything here lives until the process ends and is never destroyed: threads of the program, of
 // CUDA and of CUPTI may run while it exits.
+#include <dlfcn.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -21,11 +22,14 @@ constexpr int kMaxRunning = 8;
 // An instrument that runs, with what it works with.
 struct Running {
   Running(const Instrument& running, const Options& options, const CuptiApi& cupti,
-          Kernels& kernels)
-      : instrument(running), session{options, cupti, nullptr, kernels, file} {}
+          Kernels& kernels, Modules& modules)
+      : instrument(running),
+        texts(file),
+        session{options, cupti, nullptr, kernels, modules, file, texts} {}
 
   const Instrument& instrument;
   RecordFile file;
+  Texts texts;
   Session session;
 };
 
@@ -33,10 +37,10 @@ struct Library {
   Options options = Options::FromEnvironment();
   CuptiApi cupti;
   Kernels kernels;
+  Modules modules{cupti};
   Running* running[kMaxRunning] = {};
   std::atomic<int> count{0};          // of `running`; they only grow
   std::atomic<bool> stopped{false};
-  pid_t owner = getpid();
 };
 
 Library* library = nullptr;
@@ -48,17 +52,32 @@ const Instrument* Find(const std::string& name) {
   return nullptr;
 }
 
+void WriteModule(Running& running, const LoadedModule& module) {
+  running.file.Append(kModule, &module.record, sizeof(module.record));
+  for (const LoadedModule::Kernel& kernel : module.kernels) {
+    FunctionRecord record = kernel.record;
+    record.name = running.texts.Id(kernel.name);
+    running.file.Append(kFunction, &record, sizeof(record));
+  }
+}
+
 void CUPTIAPI OnCallback(void*, CUpti_CallbackDomain domain, CUpti_CallbackId id,
                          const void* data) {
   if (library->stopped.load(std::memory_order_acquire)) return;
+  LoadedModule module;
+  const bool loaded = library->modules.OnCallback(domain, id, data, &module);
   const int count = library->count.load(std::memory_order_acquire);
   for (int i = 0; i < count; ++i) {
     Running& running = *library->running[i];
-    if (running.instrument.on_callback == nullptr || running.file.header().state != kStarted) {
-      continue;
-    }
+    if (running.file.header().state != kStarted) continue;
     Inside inside(running.file);
-    running.instrument.on_callback(running.session, domain, id, data);
+    if (loaded && running.instrument.wants_modules) WriteModule(running, module);
+    if (loaded && running.instrument.on_module != nullptr) {
+      running.instrument.on_module(running.session, module);
+    }
+    if (running.instrument.on_callback != nullptr) {
+      running.instrument.on_callback(running.session, domain, id, data);
+    }
   }
 }
 
@@ -86,9 +105,10 @@ void Add(const std::string& name) {
   const int count = library->count.load(std::memory_order_relaxed);
   if (count == kMaxRunning) return;
   const Instrument* const instrument = Find(name);
-  static constexpr Instrument kUnknown = {"unknown", nullptr, nullptr, nullptr, false};
+  static constexpr Instrument kUnknown = {.name = "unknown"};
   auto* const running = new Running(instrument != nullptr ? *instrument : kUnknown,
-                                    library->options, library->cupti, library->kernels);
+                                    library->options, library->cupti, library->kernels,
+                                    library->modules);
   running->file.Open(library->options.results().c_str(),
                      instrument != nullptr ? instrument->name : kUnknown.name);
   if (instrument == nullptr) running->file.Fail("SEXTANT_INJECT: no instrument \"" + name + "\"");
@@ -123,6 +143,9 @@ void Start() {
                  : "");
     }
   }
+  bool modules = false;
+  ForEach([&](Running& running) { modules |= running.instrument.wants_modules; });
+  if (cupti && modules) library->modules.Enable(subscriber);
   ForEach([&](Running& running) {
     if (!cupti) return running.file.Fail(why);
     Inside inside(running.file);
@@ -134,7 +157,10 @@ void Start() {
   });
 }
 
+// Called again while it works when CUPTI starts CUDA: the second call must not wait for the first.
 void Initialize() {
+  static std::atomic<bool> begun{false};
+  if (begun.exchange(true)) return;
   library = new Library();
   if (library->options.instruments().empty() || library->options.results().empty()) return;
   for (const std::string& name : library->options.instruments()) Add(name);
@@ -144,11 +170,30 @@ void Initialize() {
   atexit(Stop);
 }
 
+// NVTX calls a library named in NVTX_INJECTION64_PATH at the first mark or range; it is CUPTI that
+// turns them into records, in the copy that this library uses.
+int InitializeNvtx(const char* entry, void* get_export_table) {
+  Initialize();
+  if (library->cupti.library == nullptr) return 0;
+  using Entry = int (*)(void*);
+  const auto initialize = reinterpret_cast<Entry>(dlsym(library->cupti.library, entry));
+  return initialize != nullptr ? initialize(get_export_table) : 0;
+}
+
 }  // namespace
 }  // namespace sextant::inject
 
-extern "C" __attribute__((visibility("default"))) int InitializeInjection(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, sextant::inject::Initialize);
+#define SEXTANT_EXPORT extern "C" __attribute__((visibility("default")))
+
+SEXTANT_EXPORT int InitializeInjection(void) {
+  sextant::inject::Initialize();
   return 1;
+}
+
+SEXTANT_EXPORT int InitializeInjectionNvtx(void* get_export_table) {
+  return sextant::inject::InitializeNvtx("cuptiNvtxInitialize", get_export_table);
+}
+
+SEXTANT_EXPORT int InitializeInjectionNvtx2(void* get_export_table) {
+  return sextant::inject::InitializeNvtx("cuptiNvtxInitialize2", get_export_table);
 }

@@ -5,8 +5,10 @@
 
 #include "workers/inject/cupti_api.h"
 #include "workers/inject/kernels.h"
+#include "workers/inject/modules.h"
 #include "workers/inject/options.h"
 #include "workers/inject/record_file.h"
+#include "workers/inject/texts.h"
 
 namespace sextant::inject {
 
@@ -16,7 +18,9 @@ struct Session {
   const CuptiApi& cupti;
   CUpti_SubscriberHandle subscriber;  // the process's only one; Enable() callbacks on it
   Kernels& kernels;                   // shared: names, numbers of launches
+  Modules& modules;                   // shared: what code there is
   RecordFile& file;                   // the instrument's own
+  Texts& texts;                       // names in that file
 
   // Asks for a callback. False after session.file.Fail(…) said why.
   bool Enable(CUpti_CallbackDomain domain, CUpti_CallbackId id);
@@ -36,8 +40,10 @@ struct Instrument {
   // A callback that some instrument enabled; each looks for its own. May be null.
   void (*on_callback)(Session& session, CUpti_CallbackDomain domain, CUpti_CallbackId id,
                       const void* data);
-  // It writes kModule and kFunction frames for every cubin that is loaded.
+  // Its file gets kModule and kFunction frames for every cubin that is loaded.
   bool wants_modules;
+  // A cubin was loaded, with its bytes. May be null.
+  void (*on_module)(Session& session, const LoadedModule& module);
 };
 
 // The visible table, ended by a null name.

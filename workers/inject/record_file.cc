@@ -47,18 +47,12 @@ void Copy(std::string_view text, char (&out)[N]) {
 uint64_t MonotonicNs() { return NowNs(CLOCK_MONOTONIC); }
 
 bool RecordFile::Open(const char* directory, const char* instrument) {
-  directory_ = directory;
-  instrument_ = instrument;
-  return OpenNow();
-}
-
-bool RecordFile::OpenNow() {
   char path[4096];
   // A pid may come back after its process ended: then the next number is tried.
   for (int again = 0; again < 1000 && fd_ < 0; ++again) {
     const char* const format = again == 0 ? "%s/inject-%d-%s.bin" : "%s/inject-%d-%s.%d.bin";
-    const int length = snprintf(path, sizeof(path), format, directory_, static_cast<int>(getpid()),
-                                instrument_, again);
+    const int length = snprintf(path, sizeof(path), format, directory, static_cast<int>(getpid()),
+                                instrument, again);
     if (length < 0 || length >= static_cast<int>(sizeof(path))) return false;
     fd_ = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd_ < 0 && errno != EEXIST) return false;
@@ -89,7 +83,7 @@ bool RecordFile::OpenNow() {
   header.opened_monotonic_ns = MonotonicNs();
   header.opened_unix_ns = NowNs(CLOCK_REALTIME);
   header.last_write_monotonic_ns = header.opened_monotonic_ns;
-  Copy(instrument_, header.instrument);
+  Copy(instrument, header.instrument);
   char program[sizeof(header.program)];
   const ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
   if (length > 0) Copy({program, static_cast<size_t>(length)}, header.program);
@@ -99,7 +93,6 @@ bool RecordFile::OpenNow() {
 
 bool RecordFile::Append(uint32_t type, const void* a, size_t a_bytes, const void* b,
                         size_t b_bytes) {
-  if (reopen_.exchange(false)) OpenNow();
   static constexpr char kZeros[8] = {};
   const size_t length = a_bytes + b_bytes;
   const size_t padding = (8 - length % 8) % 8;
@@ -152,8 +145,6 @@ void RecordFile::ForkedChild() {
   fd_ = -1;
   unmapped_ = {};
   header_ = &unmapped_;
-  broken_ = false;
-  reopen_ = directory_ != nullptr;
 }
 
 }  // namespace sextant::inject

@@ -11,15 +11,15 @@
 namespace sextant::inject {
 
 // Owns the file and its mapped header. Any thread may append; frames of one thread keep their
-// order. Nothing here throws or allocates while appending. In a child made by fork the file becomes
-// the child's own at its first append, so that parent and child never share one.
+// order. Nothing here throws or allocates while appending. A child made by fork lets go of the file:
+// CUDA cannot be used in it, and what its parent recorded stays as it is.
 class RecordFile {
  public:
   RecordFile() = default;
   RecordFile(const RecordFile&) = delete;
   RecordFile& operator=(const RecordFile&) = delete;
 
-  // `directory` and `instrument` must outlive the object. False: no file; appends are then dropped.
+  // False: no file; appends are then dropped.
   bool Open(const char* directory, const char* instrument);
 
   // One frame of up to two pieces, the first a multiple of 8 bytes where there are two. Drops it
@@ -38,15 +38,10 @@ class RecordFile {
   void ForkedChild();
 
  private:
-  bool OpenNow();
-
-  const char* directory_ = nullptr;
-  const char* instrument_ = nullptr;
   int fd_ = -1;
   uint64_t max_bytes_ = 0;                // the process's limit on file size
   std::atomic<uint64_t> bytes_{0};        // appended so far
   std::atomic<bool> broken_{false};       // a write was cut short
-  std::atomic<bool> reopen_{false};       // in a forked child, before its first append
   FileHeader unmapped_ = {};
   FileHeader* header_ = &unmapped_;
 };
