@@ -120,7 +120,8 @@ absl::Status Run(const Flags& flags, const sigset_t& signals) {
   RETURN_IF_ERROR(LockState(flags.state));
   if (!flags.database.empty()) return Serve(flags, nullptr, signals);
   ASSIGN_OR_RETURN(const auto cluster,
-                   store::Cluster::Start({.directory = flags.state + "/postgresql"}),
+                   store::Cluster::Start({.directory = flags.state + "/postgresql",
+                                          .binaries = {.prefix = OwnPrefix()}}),
                    "starting the private PostgreSQL");
   const absl::Status status = Serve(flags, cluster.get(), signals);
   const absl::Status stopped = cluster->Stop();

@@ -14,6 +14,11 @@
 
 namespace sextant {
 
+std::string OwnPrefix() {
+  std::error_code error;
+  return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+}
+
 absl::Status LockState(const std::string& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);

@@ -7,6 +7,9 @@
 
 namespace sextant {
 
+// What this program is installed under: "/opt/sextant" for /opt/sextant/bin/sextantd.
+std::string OwnPrefix();
+
 // Makes the directory and locks it: another sextantd there is refused with FAILED_PRECONDITION. The
 // lock goes with the process.
 absl::Status LockState(const std::string& directory);

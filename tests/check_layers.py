@@ -51,8 +51,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 def room_of(path: str) -> str:
     """The longest room that `path` (relative to the root) lies in; the files beside main.cc are its."""
-    if path.startswith("server/") and path.count("/") == 1:
-        return "server/main.cc"
+    for side in ("server", "workers"):
+        if path.startswith(side + "/") and path.count("/") == 1:
+            return side + "/main.cc"
     fits = [room for room in ROOMS if path == room or path.startswith(room + "/")]
     return max(fits, key=len) if fits else ""
 

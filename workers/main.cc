@@ -16,6 +16,7 @@
 #include "workers/agent/agent.h"
 #include "workers/agent/probe.h"
 #include "workers/backends/backend.h"
+#include "workers/installation.h"
 #include "workers/sandbox/sandbox.h"
 #include "workers/sandbox/shell.h"
 #include "workers/sandbox/spec_file.h"
@@ -105,6 +106,10 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the passes a Sextant coordinator gives it, each in a container of its own.");
   Declare(app, settings);
   CLI11_PARSE(app, argc, argv);
+  std::error_code error;
+  const Installation own = FindInstallation(std::filesystem::read_symlink("/proc/self/exe", error));
+  settings.sandbox.bwrap_path = own.bwrap;
+  settings.agent.site.libraries = own.libraries;
   settings.agent.state_dir = settings.state;
   settings.agent.limits.blob_cache_bytes = settings.cache_gib << 30;
   spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));

@@ -1,9 +1,12 @@
 // The checks of doctor.h.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
+#include <sched.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -42,6 +45,29 @@ std::string Trimmed(std::string text) {
   return text.substr(0, text.find('\n'));
 }
 
+// The program that lies beside this one, else the one in PATH.
+std::optional<std::string> FindBesideOrInPath(const std::string& name, Context& context) {
+  const std::string beside = (fs::path(context.own_executable).parent_path() / name).string();
+  if (access(beside.c_str(), X_OK) == 0) return beside;
+  return FindInPath(name, context.environment);
+}
+
+// Whether this user may make a user namespace and be somebody in it: AppArmor allows the first and
+// refuses the second.
+bool MakesUserNamespaces() {
+  const std::string map = absl::StrCat(geteuid(), " ", geteuid(), " 1");
+  const pid_t pid = fork();
+  if (pid == 0) {
+    if (unshare(CLONE_NEWUSER) != 0) _exit(1);
+    const int file = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    _exit(file >= 0 && write(file, map.data(), map.size()) == static_cast<ssize_t>(map.size()) ? 0 : 1);
+  }
+  int status = 1;
+  while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return pid > 0 && status == 0;
+}
+
 // True when the program can be started and ends with exit code 0.
 bool Succeeds(const std::vector<std::string>& argv) {
   const auto output = RunAndRead(argv, 20);
@@ -53,13 +79,19 @@ Finding CheckPostgres(Context& context) {
             "apt-get install postgresql, or give sextantd --database CONNINFO of an existing server", true};
   std::vector<std::string> found;
   std::error_code error;
-  for (const auto& version : fs::directory_iterator("/usr/lib/postgresql", error)) {
-    const fs::path bin = version.path() / "bin";
-    if (access((bin / "initdb").c_str(), X_OK) == 0 && access((bin / "postgres").c_str(), X_OK) == 0) {
-      found.push_back((bin / "postgres").string());
+  const fs::path prefix = fs::path(context.own_executable).parent_path().parent_path();
+  for (const fs::path& place : {prefix / "lib/postgresql", fs::path("/usr/lib/postgresql")}) {
+    for (const auto& version : fs::directory_iterator(place, error)) {
+      const fs::path bin = version.path() / "bin";
+      if (access((bin / "initdb").c_str(), X_OK) == 0 && access((bin / "postgres").c_str(), X_OK) == 0) {
+        found.push_back((bin / "postgres").string());
+      }
     }
+    if (!found.empty()) break;
   }
-  if (auto in_path = FindInPath("postgres", context.environment)) found.push_back(*in_path);
+  if (found.empty()) {
+    if (auto in_path = FindInPath("postgres", context.environment)) found.push_back(*in_path);
+  }
   if (found.empty()) return f;
   f.health = Health::kOk;
   f.remedy.clear();
@@ -154,17 +186,12 @@ Finding CheckCgroups() {
   return f;
 }
 
-Finding CheckNamespaces(Context& context) {
+Finding CheckNamespaces() {
   Finding f{"user namespaces", Health::kOk, "allowed", "", true};
-  auto unshare = FindInPath("unshare", context.environment);
-  if (unshare && Succeeds({*unshare, "-U", "-r", "true"})) return f;
+  if (MakesUserNamespaces()) return f;
   const std::string clone = FirstLine("/proc/sys/kernel/unprivileged_userns_clone");
   const std::string apparmor = FirstLine("/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
   const std::string most = FirstLine("/proc/sys/user/max_user_namespaces");
-  if (!unshare && clone != "0" && apparmor != "1" && most != "0") {
-    f.detail = "not forbidden by the kernel's settings";
-    return f;
-  }
   f.health = Health::kMissing;
   if (clone == "0") {
     f.detail = "switched off: kernel.unprivileged_userns_clone is 0";
@@ -210,8 +237,8 @@ std::vector<Finding> CheckPrograms(Context& context) {
 
 std::vector<Finding> CheckSandbox(Context& context) {
   std::vector<Finding> findings;
-  Finding bwrap{"bubblewrap", Health::kMissing, "bwrap is not in PATH", "apt-get install bubblewrap", true};
-  if (auto path = FindInPath("bwrap", context.environment)) {
+  Finding bwrap{"bubblewrap", Health::kMissing, "bwrap is neither beside sextant nor in PATH", "apt-get install bubblewrap", true};
+  if (auto path = FindBesideOrInPath("bwrap", context)) {
     const auto version = RunAndRead({*path, "--version"}, 20);
     bwrap.detail = version.ok() ? Trimmed(version->text) : *path;
     if (Succeeds({*path, "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"})) {
@@ -228,7 +255,7 @@ std::vector<Finding> CheckSandbox(Context& context) {
     }
   }
   findings.push_back(bwrap);
-  findings.push_back(CheckNamespaces(context));
+  findings.push_back(CheckNamespaces());
   findings.push_back(CheckCgroups());
   return findings;
 }

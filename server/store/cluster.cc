@@ -107,6 +107,13 @@ absl::Status Cluster::Locate() {
   }
   RETURN_IF_ERROR(binaries.status());
   binaries_ = *std::move(binaries);
+  if (account_.drop &&
+      !RunToEnd(account_, {binaries_.directory + "/postgres", "--version"}, "/").ok()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "PostgreSQL runs as user ", account_.name, ", who cannot run the programs in ",
+        binaries_.directory, ": a directory above it is closed to others, or this is a user "
+        "namespace that knows only root. Put them where every user may go, like /opt"));
+  }
   return absl::OkStatus();
 }
 

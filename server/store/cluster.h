@@ -24,7 +24,7 @@ namespace sextant::store {
 
 struct ClusterOptions {
   std::string directory;      // absolute
-  std::string binaries;       // where postgres and initdb are; empty: looked for
+  PostgresPlaces binaries;    // where postgres and initdb are looked for
   bool durable = true;        // false: no fsync; for tests
   int max_connections = 64;
   int64_t shared_buffers_bytes = 0;  // 0: by the machine's memory

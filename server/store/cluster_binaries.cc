@@ -22,16 +22,19 @@ namespace {
 
 const Account kSelf;  // does not drop: asking for a version is harmless as root
 
-std::vector<std::string> Places(const std::string& hint) {
-  if (!hint.empty()) return {hint, absl::StrCat(hint, "/bin")};
-  std::vector<std::string> places;
+void AddMatches(const std::string& pattern, std::vector<std::string>& places) {
   glob_t found{};
+  if (glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    for (size_t i = 0; i < found.gl_pathc; ++i) places.push_back(found.gl_pathv[i]);
+  }
+  globfree(&found);
+}
+
+std::vector<std::string> SystemPlaces() {
+  std::vector<std::string> places;
   for (const char* pattern : {"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin",
                               "/usr/local/pgsql*/bin", "/opt/homebrew/opt/postgresql*/bin"}) {
-    if (glob(pattern, 0, nullptr, &found) == 0) {
-      for (size_t i = 0; i < found.gl_pathc; ++i) places.push_back(found.gl_pathv[i]);
-    }
-    globfree(&found);
+    AddMatches(pattern, places);
   }
   const char* path = getenv("PATH");
   for (absl::string_view place : absl::StrSplit(path ? path : "", ':', absl::SkipEmpty())) {
@@ -62,12 +65,10 @@ std::optional<PostgresBinaries> Look(const std::string& directory) {
   return binaries;
 }
 
-}  // namespace
-
-absl::StatusOr<PostgresBinaries> FindPostgres(const std::string& hint, int major) {
+// The best of `places`; what was found but does not serve is added to `seen`.
+std::optional<PostgresBinaries> Best(std::vector<std::string> places, int major,
+                                     std::vector<std::string>& seen) {
   std::optional<PostgresBinaries> best;
-  std::vector<std::string> seen;
-  std::vector<std::string> places = Places(hint);
   std::sort(places.begin(), places.end());
   places.erase(std::unique(places.begin(), places.end()), places.end());
   for (const std::string& place : places) {
@@ -77,12 +78,28 @@ absl::StatusOr<PostgresBinaries> FindPostgres(const std::string& hint, int major
     if (major != 0 ? found->major != major : found->major < kMinServerMajor) continue;
     if (!best || found->major > best->major) best = std::move(found);
   }
-  if (best) return *best;
+  return best;
+}
+
+}  // namespace
+
+absl::StatusOr<PostgresBinaries> FindPostgres(const PostgresPlaces& places, int major) {
+  std::vector<std::string> seen;
+  std::vector<std::string> first;
+  if (!places.only.empty()) {
+    first = {places.only, absl::StrCat(places.only, "/bin")};
+  } else if (!places.prefix.empty()) {
+    AddMatches(absl::StrCat(places.prefix, "/lib/postgresql/*/bin"), first);
+  }
+  if (auto best = Best(std::move(first), major, seen)) return *std::move(best);
+  if (places.only.empty()) {
+    if (auto best = Best(SystemPlaces(), major, seen)) return *std::move(best);
+  }
   return absl::FailedPreconditionError(absl::StrCat(
       "no PostgreSQL server programs", major != 0 ? absl::StrCat(" of version ", major) : "",
       " found", seen.empty() ? "" : absl::StrCat(" (only ", absl::StrJoin(seen, ", "), ")"), " in ",
-      hint.empty() ? "/usr/lib/postgresql/*/bin and PATH" : hint, ": install the package postgresql",
-      major != 0 ? absl::StrCat("-", major) : "",
+      places.only.empty() ? "/usr/lib/postgresql/*/bin and PATH" : places.only,
+      ": install the package postgresql", major != 0 ? absl::StrCat("-", major) : "",
       ", name their directory, or give the address of a running server"));
 }
 

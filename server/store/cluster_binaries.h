@@ -13,8 +13,13 @@ struct PostgresBinaries {
   int major = 0;
 };
 
-// The newest found, or with `major` the newest of that one. Looks in `hint` alone when it is given,
-// else in the distributions' places, pg_config's and PATH. FAILED_PRECONDITION says what to install.
-absl::StatusOr<PostgresBinaries> FindPostgres(const std::string& hint, int major);
+struct PostgresPlaces {
+  std::string only;    // a directory, the one place to look in; empty: everywhere
+  std::string prefix;  // its lib/postgresql/*/bin comes before the system's; empty: nothing does
+};
+
+// The newest found, or with `major` the newest of that one. After `prefix` it looks in the
+// distributions' places, pg_config's and PATH. FAILED_PRECONDITION says what to install.
+absl::StatusOr<PostgresBinaries> FindPostgres(const PostgresPlaces& places, int major);
 
 }  // namespace sextant::store

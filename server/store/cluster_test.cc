@@ -135,10 +135,28 @@ TEST_CASE("an interrupted making of the cluster is begun anew") {
 TEST_CASE("a machine without PostgreSQL is told what to install") {
   Place place;
   ClusterOptions options = place.Options();
-  options.binaries = "/nonexistent";
+  options.binaries.only = "/nonexistent";
   const auto cluster = Cluster::Start(options);
   CHECK(cluster.status().code() == absl::StatusCode::kFailedPrecondition);
   CHECK(absl::StrContains(cluster.status().message(), "install the package postgresql"));
+}
+
+TEST_CASE("PostgreSQL under the program's own prefix comes before the system's") {
+  const auto system = FindPostgres({}, 0);
+  REQUIRE(system.status() == absl::OkStatus());
+  Place place;
+  const fs::path prefix = place.directory();
+  const fs::path bin = prefix / "lib/postgresql" / absl::StrCat(system->major) / "bin";
+  fs::create_directories(bin.parent_path());
+  fs::create_directory_symlink(system->directory, bin);
+  const auto found = FindPostgres({.prefix = prefix}, 0);
+  REQUIRE(found.status() == absl::OkStatus());
+  CHECK(found->directory == bin.string());
+  // A cluster made by another version needs that one, wherever it is.
+  fs::remove(bin);
+  const auto fallback = FindPostgres({.prefix = prefix}, system->major);
+  REQUIRE(fallback.status() == absl::OkStatus());
+  CHECK(fallback->directory == system->directory);
 }
 
 TEST_CASE("a place its user cannot reach is named") {

@@ -126,6 +126,11 @@ absl::StatusOr<BwrapLauncher> BwrapLauncher::Make(const SandboxOptions& options)
   ASSIGN_OR_RETURN(launcher.program_, FindBwrap(options.bwrap_path));
   ASSIGN_OR_RETURN(launcher.user_, FindUser(options.unprivileged_user.empty()
                                                 ? "nobody" : options.unprivileged_user));
+  if (launcher.user_.has_value() && !CanReach(launcher.program_.path, *launcher.user_)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "a directory above ", launcher.program_.path, " is closed to the user programs run as (uid ",
+        launcher.user_->uid, "); put it where every user may go, like /opt, or name another user"));
+  }
   ASSIGN_OR_RETURN(launcher.host_, ReadHostFacts(""));
   ASSIGN_OR_RETURN(launcher.init_, MakeMemoryFile("sextant-init", InitProgram()));
   ASSIGN_OR_RETURN(launcher.passwd_, MakeMemoryFile("sextant-passwd", PasswdText()));
