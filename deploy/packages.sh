@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Sextant needs from the distribution's packages, on Debian 12, Debian 13 and Ubuntu
 # 24.04. Does nothing when everything is there.
-#   deploy/packages.sh run|build|test…      which needs; "build" includes "run", "test" both
+#   deploy/packages.sh run|build|bundle|test…   which needs; each includes those before it
 set -euo pipefail
 
 run=(postgresql bubblewrap ca-certificates)
@@ -9,7 +9,8 @@ build=("${run[@]}" g++ cmake ninja-build ccache mold pkg-config protobuf-compile
   protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libprotoc-dev libabsl-dev libpqxx-dev
   libspdlog-dev libcli11-dev nlohmann-json3-dev libcpp-httplib-dev prometheus-cpp-dev
   libseccomp-dev libzstd-dev libssl-dev catch2)
-test=("${build[@]}" clang libclang-rt-dev clang-format python3 python3-pip busybox-static)
+bundle=("${build[@]}" patchelf binutils gzip)
+test=("${bundle[@]}" clang libclang-rt-dev clang-format python3 python3-pip busybox-static)
 # libFuzzer's runtime has a package of its own on some releases.
 
 wanted=()
@@ -17,8 +18,9 @@ for need in "${@:-build}"; do
   case "$need" in
     run) wanted+=("${run[@]}") ;;
     build) wanted+=("${build[@]}") ;;
+    bundle) wanted+=("${bundle[@]}") ;;
     test) wanted+=("${test[@]}") ;;
-    *) echo "packages.sh: unknown need '$need'; there are run, build, test" >&2; exit 2 ;;
+    *) echo "packages.sh: unknown need '$need'; there are run, build, bundle, test" >&2; exit 2 ;;
   esac
 done
 
