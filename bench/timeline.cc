@@ -208,7 +208,8 @@ double DuckDb(Service& service, uint64_t events) {
 }
 
 void Run(uint64_t events, int queries, bool peers) {
-  Service service;
+  // The worker that is only a stream does not renew its lease.
+  Service service({"--limit", "worker_lease_s=3600"});
   events = events / 100 * 100;
   std::printf("%llu events, 64 regions × %u buckets × 5 quantiles\n",
               static_cast<unsigned long long>(events), kBuckets);
