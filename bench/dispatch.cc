@@ -146,7 +146,7 @@ double Commit(Service& service, const std::vector<v1::PassRef>& passes, int batc
 }
 
 std::pair<double, double> Completions(Service& service) {
-  constexpr int kSingle = 4000, kBatched = 40'000, kPerJob = 2000;
+  constexpr int kClients = 16, kSingle = 4000, kBatched = 40'000, kPerJob = 2000;
   auto stub = v1::Workers::NewStub(service.NewChannel());
   FakeWorker worker(stub.get(), WorksOnAnything("fake"));
   for (int i = 0; i < (kSingle + kBatched) / kPerJob; ++i)
@@ -154,15 +154,12 @@ std::pair<double, double> Completions(Service& service) {
   std::vector<v1::PassRef> passes;
   for (const auto& assignment : worker.WaitGiven(kSingle + kBatched))
     passes.push_back(assignment.pass());
-  // Singly: passes of many jobs, as they come from many workers.
-  std::vector<v1::PassRef> single, batched;
-  for (size_t i = 0; i < passes.size(); ++i)
-    (i % (1 + kBatched / kSingle) == 0 && single.size() < kSingle ? single : batched)
-        .push_back(passes[i]);
-  std::vector<v1::PassRef> mixed(single.size());
-  const size_t stride = 997;
-  for (size_t i = 0; i < single.size(); ++i) mixed[i] = single[i * stride % single.size()];
-  const double singly = Commit(service, mixed, 1, 8);
+  // Singly: passes of many jobs, as they come from many workers: a job's commits wait for one another.
+  std::vector<v1::PassRef> mixed, batched;
+  for (size_t n = 0; n < kPerJob; ++n)
+    for (size_t job = 0; job * kPerJob + n < passes.size(); ++job)
+      (mixed.size() < kSingle ? mixed : batched).push_back(passes[job * kPerJob + n]);
+  const double singly = Commit(service, mixed, 1, kClients);
   const double in_batches = Commit(service, batched, 500, 2);
   worker.End();
   return {singly, in_batches};

@@ -13,23 +13,18 @@ namespace {
 constexpr size_t kRowBytes = 1 << 20;
 constexpr int kTries = 4;  // of what may be repeated when its commit is in doubt
 
-constexpr Statement kInsertChunk{
-    "blob_insert_chunk",
-    "INSERT INTO blob_chunks (upload_id, n, data) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"};
-constexpr Statement kNewUpload{"blob_new_upload", "SELECT nextval('blob_uploads')"};
-constexpr Statement kInsertBlob{
-    "blob_insert",
+constexpr char kInsertChunk[] =
+    "INSERT INTO blob_chunks (upload_id, n, data) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+constexpr char kNewUpload[] = "SELECT nextval('blob_uploads')";
+constexpr char kInsertBlob[] =
     "INSERT INTO blobs (digest, size_bytes, upload_id, submitter) VALUES ($1, $2, $3, $4) "
-    "ON CONFLICT (digest) DO UPDATE SET used_at = now() RETURNING upload_id, xmax = 0"};
-constexpr Statement kCharge{
-    "blob_charge",
+    "ON CONFLICT (digest) DO UPDATE SET used_at = now() RETURNING upload_id, xmax = 0";
+constexpr char kCharge[] =
     "INSERT INTO blob_usage AS u (submitter, bytes) VALUES ($1, $2) "
-    "ON CONFLICT (submitter) DO UPDATE SET bytes = u.bytes + EXCLUDED.bytes RETURNING bytes"};
-constexpr Statement kStored{
-    "blob_stored",
-    "SELECT count(*), coalesce(sum(octet_length(data)), 0) FROM blob_chunks WHERE upload_id = $1"};
-constexpr Statement kDeleteChunks{"blob_delete_chunks",
-                                  "DELETE FROM blob_chunks WHERE upload_id = $1"};
+    "ON CONFLICT (submitter) DO UPDATE SET bytes = u.bytes + EXCLUDED.bytes RETURNING bytes";
+constexpr char kStored[] =
+    "SELECT count(*), coalesce(sum(octet_length(data)), 0) FROM blob_chunks WHERE upload_id = $1";
+constexpr char kDeleteChunks[] = "DELETE FROM blob_chunks WHERE upload_id = $1";
 
 absl::Status Repeat(absl::FunctionRef<absl::Status()> transaction) {
   absl::Status status;
@@ -62,12 +57,14 @@ BlobWriter::~BlobWriter() {
 absl::Status BlobWriter::Write(std::string_view data) {
   if (already_there_) return absl::OkStatus();
   if (data.size() > max_chunk_bytes_) {
-    return absl::InvalidArgumentError(absl::StrCat("data: ", data.size(), " bytes in one message, "
-                                                   "max_blob_chunk_bytes is ", max_chunk_bytes_));
+    return absl::InvalidArgumentError(absl::StrCat("data: ", data.size(),
+                                                   " bytes in one message, "
+                                                   "max_blob_chunk_bytes is ",
+                                                   max_chunk_bytes_));
   }
   if (data.size() > size_bytes_ - written_bytes_) {
-    return absl::InvalidArgumentError(absl::StrCat("data: more bytes than the announced size_bytes ",
-                                                   size_bytes_));
+    return absl::InvalidArgumentError(
+        absl::StrCat("data: more bytes than the announced size_bytes ", size_bytes_));
   }
   SHA256_Update(&sha_, data.data(), data.size());
   written_bytes_ += data.size();
@@ -104,8 +101,8 @@ absl::Status BlobWriter::Finish() {
   SHA256_Final(digest, &sha);
   const std::string actual(reinterpret_cast<const char*>(digest), sizeof digest);
   if (written_bytes_ != size_bytes_) {
-    return absl::InvalidArgumentError(absl::StrCat("size_bytes: ", size_bytes_, " announced, ",
-                                                   written_bytes_, " bytes came"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("size_bytes: ", size_bytes_, " announced, ", written_bytes_, " bytes came"));
   }
   if (actual != digest_) {
     return absl::InvalidArgumentError(
@@ -135,7 +132,8 @@ absl::Status BlobWriter::Commit() {
     const pqxx::row stored = ExecPrepared(tx, kStored, upload_id_).at(0);
     if (stored[0].as<int>() != chunks_ + (has_rest ? 1 : 0) ||
         stored[1].as<uint64_t>() != size_bytes_) {
-      return absl::AbortedError("the upload was taken for abandoned and removed: send the blob again");
+      return absl::AbortedError(
+          "the upload was taken for abandoned and removed: send the blob again");
     }
     const auto used =
         ExecPrepared(tx, kCharge, submitter_, static_cast<int64_t>(size_bytes_)).at(0).at(0);

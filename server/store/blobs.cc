@@ -13,21 +13,17 @@ namespace {
 
 constexpr size_t kDigestBytes = 32;
 
-constexpr Statement kFind{"blob_find", "SELECT upload_id, size_bytes FROM blobs WHERE digest = $1"};
-constexpr Statement kUsage{
-    "blob_usage", "SELECT coalesce((SELECT bytes FROM blob_usage WHERE submitter = $1), 0)"};
-constexpr Statement kPart{
-    "blob_part",
-    "SELECT substring(data FROM $3 FOR $4) FROM blob_chunks WHERE upload_id = $1 AND n = $2"};
-constexpr Statement kRowSize{
-    "blob_row_size", "SELECT octet_length(data) FROM blob_chunks WHERE upload_id = $1 AND n = 0"};
+constexpr char kFind[] = "SELECT upload_id, size_bytes FROM blobs WHERE digest = $1";
+constexpr char kUsage[] = "SELECT coalesce((SELECT bytes FROM blob_usage WHERE submitter = $1), 0)";
+constexpr char kPart[] =
+    "SELECT substring(data FROM $3 FOR $4) FROM blob_chunks WHERE upload_id = $1 AND n = $2";
+constexpr char kRowSize[] =
+    "SELECT octet_length(data) FROM blob_chunks WHERE upload_id = $1 AND n = 0";
 // Once an hour is enough to know that something is in use, and keeps reading from writing.
-constexpr Statement kTouch{
-    "blob_touch",
+constexpr char kTouch[] =
     "UPDATE blobs SET used_at = now() "
-    "WHERE digest = ANY($1::bytea[]) AND used_at < now() - interval '1 hour'"};
-constexpr Statement kHeld{"blob_held",
-                          "SELECT digest FROM blobs WHERE digest = ANY($1::bytea[])"};
+    "WHERE digest = ANY($1::bytea[]) AND used_at < now() - interval '1 hour'";
+constexpr char kHeld[] = "SELECT digest FROM blobs WHERE digest = ANY($1::bytea[])";
 
 absl::Status CheckDigest(const std::string& digest, const std::string& field) {
   if (digest.size() == kDigestBytes) return absl::OkStatus();
@@ -84,9 +80,8 @@ absl::StatusOr<std::unique_ptr<BlobWriter>> BlobStore::Write(const std::string& 
                                                              const std::string& submitter) {
   RETURN_IF_ERROR(CheckDigest(digest, "digest"));
   if (size_bytes > limits_.max_blob_bytes()) {
-    return absl::ResourceExhaustedError(absl::StrCat("size_bytes: ", size_bytes,
-                                                     ", max_blob_bytes is ",
-                                                     limits_.max_blob_bytes()));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("size_bytes: ", size_bytes, ", max_blob_bytes is ", limits_.max_blob_bytes()));
   }
   bool there = false;
   uint64_t used = 0;
@@ -97,10 +92,11 @@ absl::StatusOr<std::unique_ptr<BlobWriter>> BlobStore::Write(const std::string& 
   }));
   // Finish decides; this spares the sending.
   if (!there && used + size_bytes > limits_.blob_quota_bytes()) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "blob_quota_bytes: ", submitter, " uses ", used, " of ", limits_.blob_quota_bytes(),
-        ", no room for ", size_bytes, " more; wait until unused blobs are removed, or ask for a "
-        "larger quota"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("blob_quota_bytes: ", submitter, " uses ", used, " of ",
+                     limits_.blob_quota_bytes(), ", no room for ", size_bytes,
+                     " more; wait until unused blobs are removed, or ask for a "
+                     "larger quota"));
   }
   if (there) RETURN_IF_ERROR(Touch({digest}));
   return std::make_unique<BlobWriter>(database_, digest, size_bytes, submitter,
@@ -162,9 +158,8 @@ absl::StatusOr<std::string> BlobStore::ReadAll(const std::string& digest, uint64
   std::string whole;
   RETURN_IF_ERROR(Read(digest, 0, 0, [&](std::string_view data, uint64_t size) {
     if (size > max_bytes) {
-      return absl::ResourceExhaustedError(absl::StrCat("blob ", absl::BytesToHexString(digest),
-                                                       " has ", size, " bytes, more than ",
-                                                       max_bytes));
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "blob ", absl::BytesToHexString(digest), " has ", size, " bytes, more than ", max_bytes));
     }
     whole.append(data.data(), data.size());
     return absl::OkStatus();
@@ -193,11 +188,12 @@ absl::StatusOr<v1::ListBlobsResponse> BlobStore::List(const v1::ListBlobsRequest
       blob->set_submitter(row[2].as<std::string>());
       blob->set_created_unix_ns(row[3].as<uint64_t>() * 1000);
     }
-    response.set_used_bytes(
-        tx.exec_params("SELECT coalesce(sum(bytes), 0) FROM blob_usage "
-                       "WHERE $1 = '' OR submitter = $1",
-                       request.submitter())
-            .at(0).at(0).as<uint64_t>());
+    response.set_used_bytes(tx.exec_params("SELECT coalesce(sum(bytes), 0) FROM blob_usage "
+                                           "WHERE $1 = '' OR submitter = $1",
+                                           request.submitter())
+                                .at(0)
+                                .at(0)
+                                .as<uint64_t>());
     return absl::OkStatus();
   }));
   response.set_quota_bytes(limits_.blob_quota_bytes());
@@ -220,12 +216,13 @@ absl::StatusOr<BlobGarbage> BlobStore::CollectGarbage(const BlobGarbagePolicy& p
   int64_t uploads = 0;
   RETURN_IF_ERROR(database_->Transact("blob_abandoned", [&](pqxx::transaction_base& tx) {
     uploads = static_cast<int64_t>(
-        tx.exec_params("WITH old AS (SELECT upload_id FROM blob_chunks c WHERE NOT EXISTS "
-                       "    (SELECT 1 FROM blobs b WHERE b.upload_id = c.upload_id) "
-                       "  GROUP BY upload_id HAVING max(stored_at) < now() - make_interval(secs => $1)), "
-                       "gone AS (DELETE FROM blob_chunks c USING old WHERE c.upload_id = old.upload_id) "
-                       "SELECT upload_id FROM old",
-                       abandoned_s)
+        tx.exec_params(
+              "WITH old AS (SELECT upload_id FROM blob_chunks c WHERE NOT EXISTS "
+              "    (SELECT 1 FROM blobs b WHERE b.upload_id = c.upload_id) "
+              "  GROUP BY upload_id HAVING max(stored_at) < now() - make_interval(secs => $1)), "
+              "gone AS (DELETE FROM blob_chunks c USING old WHERE c.upload_id = old.upload_id) "
+              "SELECT upload_id FROM old",
+              abandoned_s)
             .size());
     return absl::OkStatus();
   }));

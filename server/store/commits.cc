@@ -56,8 +56,9 @@ class CommitBatch {
     std::vector<int64_t> ids;
     for (const auto& commit : request_.commits()) ids.push_back(commit.pass().pass_id());
     std::set<int64_t> job_ids;
-    for (const auto& row : tx_.exec_params(
-             "SELECT DISTINCT job_id FROM queue WHERE pass_id = ANY($1::bigint[])", Int64Array(ids)))
+    for (const auto& row :
+         ExecPrepared(tx_, "SELECT DISTINCT job_id FROM queue WHERE pass_id = ANY($1::bigint[])",
+                      Int64Array(ids)))
       job_ids.insert(row[0].as<int64_t>());
     for (int64_t job_id : job_ids) {
       auto change = std::make_unique<JobChange>(tx_, job_id);
@@ -74,12 +75,13 @@ class CommitBatch {
       ids.Add(commit.pass().pass_id());
       epochs.Add(commit.pass().epoch());
     }
-    const auto rows = tx_.exec_params(
-        "SELECT q.pass_id, q.task_id, q.job_id, t.path, q.attempts, t.max_attempts "
-        "FROM unnest($1::bigint[], $2::bigint[]) AS e(pass_id, epoch) "
-        "JOIN queue q ON q.pass_id = e.pass_id AND q.epoch = e.epoch AND q.state = 3 "
-        "  AND q.worker = $3 JOIN tasks t ON t.task_id = q.task_id FOR UPDATE OF q",
-        ids.Finish(), epochs.Finish(), request_.worker());
+    const auto rows =
+        ExecPrepared(tx_,
+                     "SELECT q.pass_id, q.task_id, q.job_id, t.path, q.attempts, t.max_attempts "
+                     "FROM unnest($1::bigint[], $2::bigint[]) AS e(pass_id, epoch) "
+                     "JOIN queue q ON q.pass_id = e.pass_id AND q.epoch = e.epoch AND q.state = 3 "
+                     "  AND q.worker = $3 JOIN tasks t ON t.task_id = q.task_id FOR UPDATE OF q",
+                     ids.Finish(), epochs.Finish(), request_.worker());
     for (const auto& row : rows)
       held_[row[0].as<int64_t>()] = {row[1].as<int64_t>(), row[2].as<int64_t>(), row[3].c_str(),
                                      row[4].as<int>(), row[5].as<int>()};
@@ -105,10 +107,11 @@ class CommitBatch {
       std::string worker;
     };
     std::map<int64_t, Past> past;
-    for (const auto& row : tx_.exec_params(
-             "SELECT pass_id, state, epoch, coalesce(worker, '') FROM passes "
-             "WHERE pass_id = ANY($1::bigint[])",
-             Int64Array(ids)))
+    for (const auto& row :
+         ExecPrepared(tx_,
+                      "SELECT pass_id, state, epoch, coalesce(worker, '') FROM passes "
+                      "WHERE pass_id = ANY($1::bigint[])",
+                      Int64Array(ids)))
       past[row[0].as<int64_t>()] = {row[1].as<int>(), row[2].as<int64_t>(), row[3].c_str()};
     int duplicates = 0, stale = 0;
     for (auto& outcome : *response_->mutable_outcomes()) {
@@ -132,13 +135,13 @@ class CommitBatch {
                                          " is over: the pass was given to another worker"));
       }
     }
-    for (const auto& [name, n] : {std::pair("duplicate_commits", duplicates),
-                                  std::pair("stale_commits", stale)}) {
+    for (const auto& [name, n] :
+         {std::pair("duplicate_commits", duplicates), std::pair("stale_commits", stale)}) {
       if (n > 0)
-        tx_.exec_params(
-            "INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) "
-            "DO UPDATE SET value = counters.value + EXCLUDED.value",
-            name, n);
+        ExecPrepared(tx_,
+                     "INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) "
+                     "DO UPDATE SET value = counters.value + EXCLUDED.value",
+                     name, n);
     }
   }
 
@@ -150,12 +153,13 @@ class CommitBatch {
       for (const auto& artifact : commit.result().artifacts()) blobs.AddBytes(artifact.digest());
     }
     std::set<std::string> missing;
-    for (const auto& row : tx_.exec_params(
-             "SELECT d FROM unnest($1::bytea[]) AS d WHERE NOT EXISTS "
-             "  (SELECT 1 FROM traces WHERE trace_digest = d) "
-             "UNION ALL SELECT d FROM unnest($2::bytea[]) AS d WHERE NOT EXISTS "
-             "  (SELECT 1 FROM blobs WHERE digest = d)",
-             traces.Finish(), blobs.Finish()))
+    for (const auto& row :
+         ExecPrepared(tx_,
+                      "SELECT d FROM unnest($1::bytea[]) AS d WHERE NOT EXISTS "
+                      "  (SELECT 1 FROM traces WHERE trace_digest = d) "
+                      "UNION ALL SELECT d FROM unnest($2::bytea[]) AS d WHERE NOT EXISTS "
+                      "  (SELECT 1 FROM blobs WHERE digest = d)",
+                      traces.Finish(), blobs.Finish()))
       missing.insert(FieldBytes(row[0]));
     if (missing.empty()) return;
     for (int i = 0; i < request_.commits_size(); ++i) {
@@ -214,7 +218,8 @@ class CommitBatch {
       ends_[it->second.job_id].push_back({it->second.task_id, ok, false, result.failure()});
     }
     if (seen.empty()) return;
-    tx_.exec_params(
+    ExecPrepared(
+        tx_,
         "WITH gone AS (DELETE FROM queue WHERE pass_id = ANY($1::bigint[]) "
         "  RETURNING pass_id, epoch, attempts, worker, device) "
         "UPDATE passes p SET state = e.state, result = e.result, trace_digest = e.trace, "
@@ -230,15 +235,16 @@ class CommitBatch {
         dropped.Finish(), starts.Finish(), ends.Finish());
     // A planner that found the sample in flight holds it until its pass can be seen to follow.
     if (!done.empty())
-      tx_.exec_params(
+      ExecPrepared(
+          tx_,
           "INSERT INTO samples (cache_key, sample, pass_id, done) "
           "SELECT cache_key, sample, pass_id, true FROM passes "
           "WHERE pass_id = ANY($1::bigint[]) AND cache_key IS NOT NULL ORDER BY cache_key, sample "
           "ON CONFLICT (cache_key, sample) DO UPDATE SET pass_id = EXCLUDED.pass_id, done = true",
           Int64Array(done));
     if (!failed.empty())
-      tx_.exec_params("DELETE FROM samples WHERE pass_id = ANY($1::bigint[]) AND NOT done",
-                      Int64Array(failed));
+      ExecPrepared(tx_, "DELETE FROM samples WHERE pass_id = ANY($1::bigint[]) AND NOT done",
+                   Int64Array(failed));
     CountHealth(static_cast<int>(done.size()), failed);
   }
 
@@ -258,10 +264,10 @@ class CommitBatch {
       changes_[it->second.job_id]->Note(std::move(event));
     }
     if (ids.empty()) return;
-    tx_.exec_params(
-        "UPDATE queue SET state = 2, worker = NULL, device = NULL, claimed_at = NULL, "
-        "  started_at = NULL WHERE pass_id = ANY($1::bigint[])",
-        Int64Array(ids));
+    ExecPrepared(tx_,
+                 "UPDATE queue SET state = 2, worker = NULL, device = NULL, claimed_at = NULL, "
+                 "  started_at = NULL WHERE pass_id = ANY($1::bigint[])",
+                 Int64Array(ids));
     CountHealth(0, ids);
   }
 
@@ -272,26 +278,28 @@ class CommitBatch {
     for (const auto& commit : request_.commits()) {
       const auto cause = commit.result().failure().cause();
       if (cause != v1::TOOL_FAILED && cause != v1::DEVICE_UNHEALTHY) continue;
-      if (std::find(failed.begin(), failed.end(), commit.pass().pass_id()) == failed.end()) continue;
+      if (std::find(failed.begin(), failed.end(), commit.pass().pass_id()) == failed.end())
+        continue;
       ++spoiled;
-      evidence = absl::StrCat("pass ", commit.pass().pass_id(), ": ",
-                              commit.result().failure().message());
+      evidence =
+          absl::StrCat("pass ", commit.pass().pass_id(), ": ", commit.result().failure().message());
     }
     if (spoiled == 0 && done == 0) return;
     if (spoiled == 0) {
-      tx_.exec_params(
-          "UPDATE workers SET spoiled_in_a_row = 0 WHERE name = $1 AND spoiled_in_a_row > 0",
+      ExecPrepared(
+          tx_, "UPDATE workers SET spoiled_in_a_row = 0 WHERE name = $1 AND spoiled_in_a_row > 0",
           request_.worker());
       return;
     }
-    tx_.exec_params(
-        "UPDATE workers SET spoiled = spoiled + $2::integer, "
-        "  spoiled_in_a_row = spoiled_in_a_row + $2::integer, "
-        "  quarantine = CASE WHEN spoiled_in_a_row + $2::integer >= $3::integer THEN $4 ELSE quarantine END "
-        "WHERE name = $1",
-        request_.worker(), spoiled, kSpoiledToQuarantine,
-        absl::StrCat("spoiled ", kSpoiledToQuarantine, " passes in a row, last ", evidence,
-                     "; restart the worker once it is mended"));
+    ExecPrepared(tx_,
+                 "UPDATE workers SET spoiled = spoiled + $2::integer, "
+                 "  spoiled_in_a_row = spoiled_in_a_row + $2::integer, "
+                 "  quarantine = CASE WHEN spoiled_in_a_row + $2::integer >= $3::integer THEN $4 "
+                 "ELSE quarantine END "
+                 "WHERE name = $1",
+                 request_.worker(), spoiled, kSpoiledToQuarantine,
+                 absl::StrCat("spoiled ", kSpoiledToQuarantine, " passes in a row, last ", evidence,
+                              "; restart the worker once it is mended"));
   }
 
   static constexpr int kSpoiledToQuarantine = 10;
@@ -306,8 +314,10 @@ class CommitBatch {
 
 }  // namespace
 
-absl::StatusOr<v1::CommitPassesResponse> QueueStore::Commit(const v1::CommitPassesRequest& request) {
-  if (request.worker().empty()) return absl::InvalidArgumentError("worker: must be the worker's name");
+absl::StatusOr<v1::CommitPassesResponse> QueueStore::Commit(
+    const v1::CommitPassesRequest& request) {
+  if (request.worker().empty())
+    return absl::InvalidArgumentError("worker: must be the worker's name");
   v1::CommitPassesResponse response;
   RETURN_IF_ERROR(database_->Transact("commit", [&](pqxx::transaction_base& tx) {
     response.Clear();

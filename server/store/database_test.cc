@@ -58,9 +58,9 @@ TEST_CASE("a transaction commits when its work is ok and rolls back when it is n
 TEST_CASE("the state of an error is known, whatever the driver forgets of it") {
   auto database = EmptyDatabase();
   for (const std::string state :
-       {"22021", "22P05", "23000", "23502", "23503", "23505", "23514", "25006", "3F000", "42501",
-        "42601", "42703", "42883", "42P01", "53000", "53100", "53200", "53400", "54000", "54001",
-        "55P03", "57014"}) {
+       {"22021", "22P05", "23000", "23502", "23503", "23505", "23514", "25006",
+        "3F000", "42501", "42601", "42703", "42883", "42P01", "53000", "53100",
+        "53200", "53400", "54000", "54001", "55P03", "57014"}) {
     INFO(state);
     std::string seen = "nothing thrown";
     const absl::Status status = database->Transact("raise", [&](pqxx::transaction_base& tx) {
@@ -148,8 +148,9 @@ TEST_CASE("a commit whose connection is lost on the way is in doubt and not run 
 
 TEST_CASE("transactions that deadlock are run again until both are done") {
   auto database = EmptyDatabase();
-  REQUIRE(Exec(*database, "CREATE TABLE t (i int PRIMARY KEY, n int);"
-                          "INSERT INTO t VALUES (1, 0), (2, 0)")
+  REQUIRE(Exec(*database,
+               "CREATE TABLE t (i int PRIMARY KEY, n int);"
+               "INSERT INTO t VALUES (1, 0), (2, 0)")
               .ok());
   absl::Barrier* const both_hold_one = new absl::Barrier(2);
   std::atomic<int> runs{0};
@@ -200,20 +201,24 @@ TEST_CASE("a used-up pool makes callers wait, and gives up after its time") {
 
 TEST_CASE("a prepared statement is prepared once on every connection that needs it") {
   auto database = EmptyDatabase(2);
-  static constexpr Statement kAdd{"test_add", "SELECT $1::bigint + $2::bigint"};
+  static constexpr char kAdd[] = "SELECT $1::bigint + $2::bigint";
   auto add = [&](int64_t a, int64_t b) {
     int64_t sum = 0;
-    CHECK(database->Read("add", [&](pqxx::transaction_base& tx) {
-      sum = ExecPrepared(tx, kAdd, a, b).at(0).at(0).as<int64_t>();
-      return absl::OkStatus();
-    }).ok());
+    CHECK(database
+              ->Read("add",
+                     [&](pqxx::transaction_base& tx) {
+                       sum = ExecPrepared(tx, kAdd, a, b).at(0).at(0).as<int64_t>();
+                       return absl::OkStatus();
+                     })
+              .ok());
     return sum;
   };
   CHECK(add(1, 2) == 3);
   CHECK(add(3, 4) == 7);
   TestCluster::Shared().Restart();
   CHECK(add(5, 6) == 11);
-  CHECK(Number(*database, "SELECT count(*) FROM pg_prepared_statements WHERE name = 'test_add'") == 1);
+  CHECK(Number(*database, "SELECT count(*) FROM pg_prepared_statements WHERE name = 'test_add'") ==
+        1);
 }
 
 TEST_CASE("bytes and arrays arrive as they were sent") {
@@ -225,16 +230,24 @@ TEST_CASE("bytes and arrays arrive as they were sent") {
   texts.AddNull();
   ArrayLiteral blobs;
   blobs.AddBytes(bytes);
-  CHECK(database->Read("echo", [&](pqxx::transaction_base& tx) {
-    CHECK(FieldBytes(tx.exec_params("SELECT $1::bytea", Bytes(bytes)).at(0).at(0)) == bytes);
-    CHECK(FieldBytes(tx.exec_params("SELECT ($1::bytea[])[1]", blobs.Finish()).at(0).at(0)) == bytes);
-    const auto rows = tx.exec_params("SELECT unnest($1::text[])", texts.Finish());
-    CHECK(rows.size() == 3);
-    CHECK(rows[0][0].as<std::string>() == "a\"b\\c");
-    CHECK(rows[1][0].as<std::string>() == "");
-    CHECK(rows[2][0].is_null());
-    return absl::OkStatus();
-  }).ok());
+  CHECK(
+      database
+          ->Read("echo",
+                 [&](pqxx::transaction_base& tx) {
+                   CHECK(FieldBytes(tx.exec_params("SELECT $1::bytea", Bytes(bytes)).at(0).at(0)) ==
+                         bytes);
+                   CHECK(
+                       FieldBytes(
+                           tx.exec_params("SELECT ($1::bytea[])[1]", blobs.Finish()).at(0).at(0)) ==
+                       bytes);
+                   const auto rows = tx.exec_params("SELECT unnest($1::text[])", texts.Finish());
+                   CHECK(rows.size() == 3);
+                   CHECK(rows[0][0].as<std::string>() == "a\"b\\c");
+                   CHECK(rows[1][0].as<std::string>() == "");
+                   CHECK(rows[2][0].is_null());
+                   return absl::OkStatus();
+                 })
+          .ok());
 }
 
 TEST_CASE("a server's message is put on one line without the statement") {

@@ -18,7 +18,8 @@ v1::Failure MakeFailure(v1::Cause cause, const std::string& step, const std::str
 }
 
 absl::Status JobChange::Lock() {
-  const auto rows = tx_.exec_params(
+  const auto rows = ExecPrepared(
+      tx_,
       "SELECT state, open, fresh, submitter, salt, priority, tasks_open, tasks_failed, "
       "tasks_cancelled FROM jobs WHERE job_id = $1 FOR UPDATE",
       job_id_);
@@ -42,7 +43,8 @@ void JobChange::BecameReady(std::vector<ReadyTask> ready) {
   for (const auto& task : ready) {
     if (task.kind == "job") {
       groups.push_back(task.task_id);
-      if (task.children_open == 0 && !task.open) empty_groups.push_back({task.task_id, v1::DONE, {}});
+      if (task.children_open == 0 && !task.open)
+        empty_groups.push_back({task.task_id, v1::DONE, {}});
     } else if (task.kind == "external") {
       externals.push_back(task.task_id);
       v1::Event event;
@@ -57,19 +59,19 @@ void JobChange::BecameReady(std::vector<ReadyTask> ready) {
   if (!groups.empty() || !externals.empty()) {
     std::vector<int64_t> all = groups;
     all.insert(all.end(), externals.begin(), externals.end());
-    tx_.exec_params(
-        "UPDATE tasks SET state = 3, planned = true, started_at = now() "
-        "WHERE task_id = ANY($1::bigint[]) AND state = 2",
-        Int64Array(all));
+    ExecPrepared(tx_,
+                 "UPDATE tasks SET state = 3, planned = true, started_at = now() "
+                 "WHERE task_id = ANY($1::bigint[]) AND state = 2",
+                 Int64Array(all));
     started_ = true;
   }
   if (!groups.empty()) {
-    const auto rows = tx_.exec_params(
-        "UPDATE tasks SET waiting_on = waiting_on - 1, "
-        "  state = CASE WHEN waiting_on = 1 THEN 2 ELSE state END "
-        "WHERE parent_id = ANY($1::bigint[]) AND state = 1 "
-        "RETURNING task_id, path, kind, open, children_open, state",
-        Int64Array(groups));
+    const auto rows = ExecPrepared(tx_,
+                                   "UPDATE tasks SET waiting_on = waiting_on - 1, "
+                                   "  state = CASE WHEN waiting_on = 1 THEN 2 ELSE state END "
+                                   "WHERE parent_id = ANY($1::bigint[]) AND state = 1 "
+                                   "RETURNING task_id, path, kind, open, children_open, state",
+                                   Int64Array(groups));
     std::vector<ReadyTask> children;
     for (const auto& row : rows) {
       if (row[5].as<int>() != v1::READY) continue;
@@ -118,7 +120,8 @@ std::vector<JobChange::Ended> JobChange::UpdateEnded(const std::vector<TaskEnd>&
       failures.AddBytes(end.failure.SerializeAsString());
     }
   }
-  const auto rows = tx_.exec_params(
+  const auto rows = ExecPrepared(
+      tx_,
       "UPDATE tasks t SET state = e.state, finished_at = now(), failure = e.failure "
       "FROM unnest($1::bigint[], $2::smallint[], $3::bytea[]) AS e(id, state, failure) "
       "WHERE t.task_id = e.id AND t.state < 4 AND t.job_id = $4 "
@@ -126,8 +129,12 @@ std::vector<JobChange::Ended> JobChange::UpdateEnded(const std::vector<TaskEnd>&
       ids.Finish(), states.Finish(), failures.Finish(), job_id_);
   std::vector<Ended> ended;
   for (const auto& row : rows) {
-    Ended task{row[0].as<int64_t>(), row[1].as<int64_t>(), row[2].c_str(), row[3].c_str(),
-               static_cast<v1::State>(row[4].as<int>()), {}};
+    Ended task{row[0].as<int64_t>(),
+               row[1].as<int64_t>(),
+               row[2].c_str(),
+               row[3].c_str(),
+               static_cast<v1::State>(row[4].as<int>()),
+               {}};
     task.failure = by_id[task.task_id]->failure;
     v1::Event event;
     event.set_task_id(task.task_id);
@@ -148,7 +155,8 @@ std::vector<JobChange::Ended> JobChange::UpdateEnded(const std::vector<TaskEnd>&
         event.set_what("failed");
         if (first_failure_.cause() == v1::CAUSE_UNSPECIFIED) {
           first_failure_ = task.failure;
-          first_failure_.set_message(absl::StrCat("task ", task.path, ": ", task.failure.message()));
+          first_failure_.set_message(
+              absl::StrCat("task ", task.path, ": ", task.failure.message()));
         }
     }
     Note(std::move(event));
@@ -159,8 +167,9 @@ std::vector<JobChange::Ended> JobChange::UpdateEnded(const std::vector<TaskEnd>&
 
 void JobChange::RemovePasses(const std::vector<int64_t>& task_ids, v1::State state) {
   const std::string ids = Int64Array(task_ids);
-  tx_.exec_params("DELETE FROM queue WHERE task_id = ANY($1::bigint[])", ids);
-  tx_.exec_params(
+  ExecPrepared(tx_, "DELETE FROM queue WHERE task_id = ANY($1::bigint[])", ids);
+  ExecPrepared(
+      tx_,
       "WITH gone AS (UPDATE passes SET state = $2, finished_at = now() "
       "  WHERE task_id = ANY($1::bigint[]) AND state < 4 RETURNING pass_id, task_id), "
       "counted AS (UPDATE tasks t SET passes_cancelled = passes_cancelled + c.n FROM "
@@ -170,14 +179,15 @@ void JobChange::RemovePasses(const std::vector<int64_t>& task_ids, v1::State sta
 }
 
 void JobChange::ReadyDependents(const std::vector<int64_t>& done) {
-  const auto rows = tx_.exec_params(
-      "UPDATE tasks t SET waiting_on = t.waiting_on - e.n, "
-      "  state = CASE WHEN t.waiting_on = e.n THEN 2 ELSE t.state END "
-      "FROM (SELECT to_task, count(*) AS n FROM task_edges "
-      "      WHERE from_task = ANY($1::bigint[]) GROUP BY to_task) e "
-      "WHERE t.task_id = e.to_task AND t.state = 1 "
-      "RETURNING t.task_id, t.path, t.kind, t.open, t.children_open, t.state",
-      Int64Array(done));
+  const auto rows =
+      ExecPrepared(tx_,
+                   "UPDATE tasks t SET waiting_on = t.waiting_on - e.n, "
+                   "  state = CASE WHEN t.waiting_on = e.n THEN 2 ELSE t.state END "
+                   "FROM (SELECT to_task, count(*) AS n FROM task_edges "
+                   "      WHERE from_task = ANY($1::bigint[]) GROUP BY to_task) e "
+                   "WHERE t.task_id = e.to_task AND t.state = 1 "
+                   "RETURNING t.task_id, t.path, t.kind, t.open, t.children_open, t.state",
+                   Int64Array(done));
   std::vector<ReadyTask> ready;
   for (const auto& row : rows) {
     if (row[5].as<int>() != v1::READY) continue;
@@ -195,11 +205,13 @@ std::vector<TaskEnd> JobChange::FollowersOf(const std::vector<Ended>& failed) {
     ids.push_back(task.task_id);
   }
   // Those that wait for a failed task, and those inside a failed group.
-  const auto rows = tx_.exec_params(
+  const auto rows = ExecPrepared(
+      tx_,
       "SELECT t.task_id, e.from_task, true FROM task_edges e JOIN tasks t ON t.task_id = e.to_task "
       "WHERE e.from_task = ANY($1::bigint[]) AND t.state = 1 "
       "UNION ALL "
-      "SELECT task_id, parent_id, false FROM tasks WHERE parent_id = ANY($1::bigint[]) AND state < 4",
+      "SELECT task_id, parent_id, false FROM tasks WHERE parent_id = ANY($1::bigint[]) AND state < "
+      "4",
       Int64Array(ids));
   std::vector<TaskEnd> ends;
   for (const auto& row : rows) {
@@ -234,11 +246,12 @@ std::vector<TaskEnd> JobChange::CountInParents(const std::vector<Ended>& ended) 
     ids.Add(id);
     ns.Add(n);
   }
-  const auto rows = tx_.exec_params(
-      "UPDATE tasks t SET children_open = t.children_open - e.n "
-      "FROM unnest($1::bigint[], $2::integer[]) AS e(id, n) WHERE t.task_id = e.id "
-      "RETURNING t.task_id, t.children_open, t.open, t.state",
-      ids.Finish(), ns.Finish());
+  const auto rows =
+      ExecPrepared(tx_,
+                   "UPDATE tasks t SET children_open = t.children_open - e.n "
+                   "FROM unnest($1::bigint[], $2::integer[]) AS e(id, n) WHERE t.task_id = e.id "
+                   "RETURNING t.task_id, t.children_open, t.open, t.state",
+                   ids.Finish(), ns.Finish());
   std::vector<TaskEnd> ends;
   for (const auto& row : rows) {
     if (row[1].as<int>() == 0 && !row[2].as<bool>() && row[3].as<int>() == v1::RUNNING)
@@ -250,7 +263,8 @@ std::vector<TaskEnd> JobChange::CountInParents(const std::vector<Ended>& ended) 
 TaskEnd JobChange::EndOfGroup(int64_t task_id) {
   TaskEnd end;
   end.task_id = task_id;
-  const auto rows = tx_.exec_params(
+  const auto rows = ExecPrepared(
+      tx_,
       "SELECT path, state, failure FROM tasks WHERE parent_id = $1 AND state IN (5, 6) "
       "ORDER BY state, finished_at, task_id LIMIT 1",
       task_id);
@@ -273,8 +287,8 @@ void JobChange::Seal(int64_t group_task_id) {
     open_ = false;
     return;
   }
-  const auto rows = tx_.exec_params(
-      "UPDATE tasks SET open = false WHERE task_id = $1 RETURNING children_open, state",
+  const auto rows = ExecPrepared(
+      tx_, "UPDATE tasks SET open = false WHERE task_id = $1 RETURNING children_open, state",
       group_task_id);
   if (!rows.empty() && rows[0][0].as<int>() == 0 && rows[0][1].as<int>() == v1::RUNNING)
     End({EndOfGroup(group_task_id)});
@@ -305,12 +319,14 @@ void JobChange::Save() {
   const std::string failure = first_failure_.cause() == v1::CAUSE_UNSPECIFIED
                                   ? std::string()
                                   : first_failure_.SerializeAsString();
-  const auto rows = tx_.exec_params(
+  const auto rows = ExecPrepared(
+      tx_,
       "UPDATE jobs SET state = $2::smallint, open = $3, tasks = tasks + $4, tasks_open = $5, "
       "  tasks_done = tasks_done + $6, tasks_failed = tasks_failed + $7, "
       "  tasks_cancelled = tasks_cancelled + $8, next_seq = next_seq + $9, "
       "  failure = coalesce(failure, nullif($10::bytea, ''::bytea)), "
-      "  started_at = CASE WHEN started_at IS NULL AND $2::smallint > 1 THEN now() ELSE started_at END, "
+      "  started_at = CASE WHEN started_at IS NULL AND $2::smallint > 1 THEN now() ELSE started_at "
+      "END, "
       "  finished_at = CASE WHEN $2::smallint > 3 THEN coalesce(finished_at, now()) END "
       "WHERE job_id = $1 RETURNING next_seq - $9",
       job_id_, static_cast<int>(state_), open_, added_, tasks_open_, done_, failed_, cancelled_,
@@ -326,10 +342,10 @@ void JobChange::Save() {
     seqs.Add(seq++);
     bodies.AddBytes(event.SerializeAsString());
   }
-  tx_.exec_params(
-      "INSERT INTO events (job_id, seq, event) "
-      "SELECT $1, e.seq, e.body FROM unnest($2::bigint[], $3::bytea[]) AS e(seq, body)",
-      job_id_, seqs.Finish(), bodies.Finish());
+  ExecPrepared(tx_,
+               "INSERT INTO events (job_id, seq, event) "
+               "SELECT $1, e.seq, e.body FROM unnest($2::bigint[], $3::bytea[]) AS e(seq, body)",
+               job_id_, seqs.Finish(), bodies.Finish());
   events_.clear();
 }
 

@@ -31,7 +31,8 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
     failed.Add(counts.failed);
     shared.Add(counts.shared);
   }
-  const auto rows = change.tx().exec_params(
+  const auto rows = ExecPrepared(
+      change.tx(),
       "UPDATE tasks t SET passes_done = t.passes_done + e.done, "
       "  passes_failed = t.passes_failed + e.failed, passes_cached = t.passes_cached + e.shared, "
       "  state = CASE WHEN t.state = 2 THEN 3 ELSE t.state END, "
@@ -57,7 +58,8 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
 }
 
 void GiveBack(JobChange& change, const std::vector<int64_t>& pass_ids, const std::string& why) {
-  const auto rows = change.tx().exec_params(
+  const auto rows = ExecPrepared(
+      change.tx(),
       "SELECT q.pass_id, q.task_id, q.attempts, t.max_attempts, t.path, q.worker "
       "FROM queue q JOIN tasks t USING (task_id) "
       "WHERE q.pass_id = ANY($1::bigint[]) AND q.state = 3 ORDER BY q.pass_id FOR UPDATE OF q",
@@ -80,11 +82,10 @@ void GiveBack(JobChange& change, const std::vector<int64_t>& pass_ids, const std
       PassEnd end;
       end.task_id = event.task_id();
       end.done = false;
-      end.failure = MakeFailure(
-          v1::WORKER_LOST, "run",
-          absl::StrCat("worker ", row[5].c_str(), " ", why, ", attempt ", row[2].as<int>(), " of ",
-                       row[3].as<int>()),
-          "see that worker's log; submit again when it is well");
+      end.failure = MakeFailure(v1::WORKER_LOST, "run",
+                                absl::StrCat("worker ", row[5].c_str(), " ", why, ", attempt ",
+                                             row[2].as<int>(), " of ", row[3].as<int>()),
+                                "see that worker's log; submit again when it is well");
       v1::PassResult result;
       *result.mutable_failure() = end.failure;
       results.AddBytes(result.SerializeAsString());
@@ -95,20 +96,22 @@ void GiveBack(JobChange& change, const std::vector<int64_t>& pass_ids, const std
     }
     change.Note(std::move(event));
   }
-  change.tx().exec_params(
-      "UPDATE queue SET state = 2, worker = NULL, device = NULL, claimed_at = NULL, "
-      "  started_at = NULL WHERE pass_id = ANY($1::bigint[])",
-      Int64Array(again));
+  ExecPrepared(change.tx(),
+               "UPDATE queue SET state = 2, worker = NULL, device = NULL, claimed_at = NULL, "
+               "  started_at = NULL WHERE pass_id = ANY($1::bigint[])",
+               Int64Array(again));
   if (over.empty()) return;
   const std::string ids = Int64Array(over);
-  change.tx().exec_params(
+  ExecPrepared(
+      change.tx(),
       "UPDATE passes p SET state = 5, finished_at = now(), result = e.result, epoch = q.epoch, "
       "  attempts = q.attempts, worker = q.worker, device = q.device "
       "FROM unnest($1::bigint[], $2::bytea[]) AS e(pass_id, result) JOIN queue q USING (pass_id) "
       "WHERE p.pass_id = e.pass_id",
       ids, results.Finish());
-  change.tx().exec_params("DELETE FROM queue WHERE pass_id = ANY($1::bigint[])", ids);
-  change.tx().exec_params("DELETE FROM samples WHERE pass_id = ANY($1::bigint[]) AND NOT done", ids);
+  ExecPrepared(change.tx(), "DELETE FROM queue WHERE pass_id = ANY($1::bigint[])", ids);
+  ExecPrepared(change.tx(), "DELETE FROM samples WHERE pass_id = ANY($1::bigint[]) AND NOT done",
+               ids);
   CountPassEnds(change, ends);
 }
 
@@ -126,22 +129,25 @@ void Inherit(JobChange& change, const std::vector<Follower>& orphans) {
   const auto workers = KnownWorkers(change.tx());
   std::vector<PassToQueue> queue;
   for (const auto& orphan : orphans) {
-    const auto own = change.tx().exec_params(
-        "INSERT INTO samples (cache_key, sample, pass_id) VALUES ($1, $2, $3) "
-        "ON CONFLICT (cache_key, sample) DO NOTHING RETURNING sample",
-        Bytes(orphan.cache_key), orphan.sample, orphan.pass_id);
+    const auto own =
+        ExecPrepared(change.tx(),
+                     "INSERT INTO samples (cache_key, sample, pass_id) VALUES ($1, $2, $3) "
+                     "ON CONFLICT (cache_key, sample) DO NOTHING RETURNING sample",
+                     Bytes(orphan.cache_key), orphan.sample, orphan.pass_id);
     if (own.empty()) {
-      change.tx().exec_params(
+      ExecPrepared(
+          change.tx(),
           "UPDATE passes SET source_pass_id = s.pass_id FROM "
           "  (SELECT pass_id FROM samples WHERE cache_key = $1 AND sample = $2 FOR SHARE) s "
           "WHERE passes.pass_id = $3",
           Bytes(orphan.cache_key), orphan.sample, orphan.pass_id);
       continue;
     }
-    const auto rows = change.tx().exec_params(
-        "SELECT t.spec, t.priority, p.spec FROM tasks t JOIN passes p USING (task_id) "
-        "WHERE p.pass_id = $1",
-        orphan.pass_id);
+    const auto rows =
+        ExecPrepared(change.tx(),
+                     "SELECT t.spec, t.priority, p.spec FROM tasks t JOIN passes p USING (task_id) "
+                     "WHERE p.pass_id = $1",
+                     orphan.pass_id);
     v1::TaskSpec task;
     task.ParseFromString(FieldBytes(rows[0][0]));
     v1::PassSpec wanted;
@@ -149,7 +155,7 @@ void Inherit(JobChange& change, const std::vector<Follower>& orphans) {
     const auto planned = job::PlanTask({workers, change.salt()}, task);
     if (!planned.ok()) {
       // No worker now: the sample is given up, the pass stays and is looked at again.
-      change.tx().exec_params("DELETE FROM samples WHERE pass_id = $1", orphan.pass_id);
+      ExecPrepared(change.tx(), "DELETE FROM samples WHERE pass_id = $1", orphan.pass_id);
       continue;
     }
     for (const auto& group : *planned) {
@@ -158,7 +164,8 @@ void Inherit(JobChange& change, const std::vector<Follower>& orphans) {
                        change.priority() + rows[0][1].as<int>()});
       break;
     }
-    change.tx().exec_params(
+    ExecPrepared(
+        change.tx(),
         "UPDATE passes SET state = 2, source = 1, source_pass_id = NULL WHERE pass_id = $1",
         orphan.pass_id);
   }
@@ -168,7 +175,8 @@ void Inherit(JobChange& change, const std::vector<Follower>& orphans) {
 }  // namespace
 
 void SettleFollowers(JobChange& change, const std::vector<int64_t>& pass_ids) {
-  const auto rows = change.tx().exec_params(
+  const auto rows = ExecPrepared(
+      change.tx(),
       "SELECT f.pass_id, f.task_id, f.cache_key, f.sample, s.state, s.result, t.path, s.pass_id "
       "FROM passes f JOIN passes s ON s.pass_id = f.source_pass_id "
       "JOIN tasks t ON t.task_id = f.task_id "
@@ -204,7 +212,8 @@ void SettleFollowers(JobChange& change, const std::vector<int64_t>& pass_ids) {
     change.Note(std::move(event));
     ends.push_back(std::move(end));
   }
-  change.tx().exec_params(
+  ExecPrepared(
+      change.tx(),
       "UPDATE passes f SET state = s.state, result = s.result, trace_digest = s.trace_digest, "
       "  events = s.events, dropped = s.dropped, worker = s.worker, device = s.device, "
       "  started_at = s.started_at, finished_at = now() "

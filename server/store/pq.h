@@ -1,13 +1,12 @@
 // What the files of this room share of libpqxx: bytea and arrays as parameters, bytea as result,
 // prepared statements, the same under libpqxx 6 and 7.
 //
-// A hot statement is a constant, prepared on each connection at its first use there:
+// A hot statement is prepared on each connection at its first use there, and known by the address
+// of its text, which must live as long as the program (a literal):
 //
-//   constexpr Statement kClaim{"claim", "UPDATE queue SET … WHERE pass_id = $1 …"};
-//   pqxx::result rows = ExecPrepared(tx, kClaim, pass_id, Bytes(key));
+//   pqxx::result rows = ExecPrepared(tx, "UPDATE queue SET … WHERE pass_id = $1 …", pass_id);
 //
-// `tx` is one given by Database::Transact or Read; names are unique in this room. Rare statements use
-// tx.exec_params(sql, …).
+// `tx` is one given by Database::Transact or Read. Rare statements use tx.exec_params(sql, …).
 #pragma once
 
 #include <pqxx/pqxx>
@@ -18,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
@@ -38,27 +37,23 @@ class Connection : public pqxx::connection {
   }
 
  private:
-  friend void PrepareOnce(Connection& connection, const char* name, const char* sql);
+  friend const std::string& PrepareOnce(Connection& connection, const char* sql);
   pqxx::quiet_errorhandler quiet_{*this};  // notices of the server are not for standard error
-  absl::flat_hash_set<std::string_view> prepared_;  // names live in the program's constants
+  absl::flat_hash_map<const char*, std::string> prepared_;  // name by text
 };
 
-inline void PrepareOnce(Connection& connection, const char* name, const char* sql) {
-  if (connection.prepared_.contains(name)) return;
+inline const std::string& PrepareOnce(Connection& connection, const char* sql) {
+  auto found = connection.prepared_.find(sql);
+  if (found != connection.prepared_.end()) return found->second;
+  const std::string name = absl::StrCat("s", connection.prepared_.size());
   connection.prepare(name, sql);
-  connection.prepared_.insert(name);
+  return connection.prepared_[sql] = name;
 }
 
-struct Statement {
-  const char* name;
-  const char* sql;
-};
-
 template <typename... Parameters>
-pqxx::result ExecPrepared(pqxx::transaction_base& tx, const Statement& statement,
-                          Parameters&&... parameters) {
-  PrepareOnce(static_cast<Connection&>(tx.conn()), statement.name, statement.sql);
-  return tx.exec_prepared(statement.name, std::forward<Parameters>(parameters)...);
+pqxx::result ExecPrepared(pqxx::transaction_base& tx, const char* sql, Parameters&&... parameters) {
+  const std::string& name = PrepareOnce(static_cast<Connection&>(tx.conn()), sql);
+  return tx.exec_prepared(name, std::forward<Parameters>(parameters)...);
 }
 
 // A binary parameter. Borrows nothing: the bytes are copied.
@@ -82,7 +77,8 @@ class ArrayLiteral {
   void AddDouble(double value) { absl::StrAppend(&text_, separator(), value); }
   void AddNull() { absl::StrAppend(&text_, separator(), "NULL"); }
   void AddBytes(std::string_view bytes) {
-    absl::StrAppend(&text_, separator(), "\"\\\\x", absl::BytesToHexString({bytes.data(), bytes.size()}), "\"");
+    absl::StrAppend(&text_, separator(), "\"\\\\x",
+                    absl::BytesToHexString({bytes.data(), bytes.size()}), "\"");
   }
   void AddText(std::string_view text) {
     absl::StrAppend(&text_, separator(), "\"");

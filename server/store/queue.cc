@@ -55,7 +55,8 @@ std::string ClaimSql() {
       "q AS (UPDATE queue q SET state = 3, worker = s.worker, device = nullif(s.device, ''), "
       "    epoch = q.epoch + 1, attempts = q.attempts + 1, claimed_at = now() "
       "  FROM picked JOIN slots s USING (n) WHERE q.pass_id = picked.pass_id RETURNING q.*) "
-      "SELECT ", kAssignmentColumns,
+      "SELECT ",
+      kAssignmentColumns,
       " FROM q JOIN passes p USING (pass_id) JOIN tasks t ON t.task_id = q.task_id "
       "JOIN jobs j ON j.job_id = q.job_id");
 }
@@ -125,9 +126,13 @@ absl::StatusOr<std::vector<QueueStore::Claimed>> QueueStore::Claim(
   static const auto& sql = *new std::string(ClaimSql());
   RETURN_IF_ERROR(database_->Transact("claim", [&](pqxx::transaction_base& tx) {
     claimed.clear();
-    const auto rows = tx.exec_params(sql, static_cast<int>(pool), TextArray(offers),
-                                     workers.Finish(), devices.Finish(),
-                                     static_cast<int>(slots.size()));
+    // Not waiting for the disk: a claim that a crash of PostgreSQL takes back is a pass that is
+    // ready again, and what its worker does meanwhile is refused, being another worker's or, when
+    // the same worker is given it again under the same epoch, is that very attempt.
+    ExecPrepared(tx, "SET LOCAL synchronous_commit = off");
+    const auto rows =
+        ExecPrepared(tx, sql.c_str(), static_cast<int>(pool), TextArray(offers), workers.Finish(),
+                     devices.Finish(), static_cast<int>(slots.size()));
     for (const auto& row : rows) claimed.push_back(ReadAssignment(row));
     return absl::OkStatus();
   }));
@@ -144,8 +149,8 @@ absl::StatusOr<std::vector<QueueStore::Holding>> QueueStore::Holdings(
         "WHERE state = 3 AND worker = ANY($1::text[])",
         TextArray(workers));
     for (const auto& row : rows)
-      holdings.push_back({row[0].c_str(), row[1].c_str(), row[2].as<int64_t>(),
-                          row[3].as<int64_t>()});
+      holdings.push_back(
+          {row[0].c_str(), row[1].c_str(), row[2].as<int64_t>(), row[3].as<int64_t>()});
     return absl::OkStatus();
   }));
   return holdings;
@@ -186,8 +191,10 @@ absl::Status QueueStore::RecordStarted(const std::vector<Started>& started) {
         "UPDATE queue q SET started_at = to_timestamp(e.at) "
         "FROM unnest($1::bigint[], $2::bigint[], $3::double precision[]) AS e(pass_id, epoch, at) "
         "JOIN passes p USING (pass_id) JOIN tasks t ON t.task_id = p.task_id "
-        "WHERE q.pass_id = e.pass_id AND q.epoch = e.epoch AND q.state = 3 AND q.started_at IS NULL "
-        "RETURNING q.pass_id, q.task_id, q.job_id, t.path, q.worker, (e.at * 1e6)::bigint, p.ordinal",
+        "WHERE q.pass_id = e.pass_id AND q.epoch = e.epoch AND q.state = 3 AND q.started_at IS "
+        "NULL "
+        "RETURNING q.pass_id, q.task_id, q.job_id, t.path, q.worker, (e.at * 1e6)::bigint, "
+        "p.ordinal",
         ids.Finish(), epochs.Finish(), times.Finish());
     std::vector<int64_t> tasks;
     for (const auto& row : rows) {
@@ -213,16 +220,17 @@ absl::Status QueueStore::RecordStarted(const std::vector<Started>& started) {
   });
 }
 
-absl::Status QueueStore::Register(const v1::WorkerInfo& info, const std::vector<std::string>& offers,
-                                  double lease_s, const std::vector<v1::PassRef>& reported) {
+absl::Status QueueStore::Register(const v1::WorkerInfo& info,
+                                  const std::vector<std::string>& offers, double lease_s,
+                                  const std::vector<v1::PassRef>& reported) {
   v1::WorkerInfo kind = info;  // what it can do, without who it is
   kind.clear_name();
   kind.clear_incarnation();
   kind.clear_hostname();
   bool restarted = false;
   RETURN_IF_ERROR(database_->Transact("register", [&](pqxx::transaction_base& tx) {
-    const auto before = tx.exec_params("SELECT incarnation FROM workers WHERE name = $1 FOR UPDATE",
-                                       info.name());
+    const auto before =
+        tx.exec_params("SELECT incarnation FROM workers WHERE name = $1 FOR UPDATE", info.name());
     restarted = !before.empty() && info.incarnation() != before[0][0].c_str();
     tx.exec_params(
         "INSERT INTO workers (name, incarnation, info, offers, lease_until) "
@@ -238,8 +246,9 @@ absl::Status QueueStore::Register(const v1::WorkerInfo& info, const std::vector<
         Bytes(job::Sha256(absl::StrCat(kind.SerializeAsString(), absl::StrJoin(offers, ";")))),
         lease_s);
     // Tasks that no worker could run may have found one.
-    tx.exec("UPDATE tasks SET plan_after = now() WHERE state = 2 AND NOT planned "
-            "AND plan_after > now()");
+    tx.exec(
+        "UPDATE tasks SET plan_after = now() WHERE state = 2 AND NOT planned "
+        "AND plan_after > now()");
     return absl::OkStatus();
   }));
   if (!restarted) return absl::OkStatus();

@@ -14,42 +14,37 @@ namespace {
 constexpr size_t kDigestBytes = 32;
 constexpr size_t kChunksPerRead = 16;  // some 4 MB
 
-constexpr Statement kPutChunk{
-    "trace_put_chunk",
+constexpr char kPutChunk[] =
     "INSERT INTO trace_chunks (day, digest, sequence, events, first_ns, last_ns, regions, data) "
-    "VALUES ($1::date, $2, $3, $4, $5, $6, $7::integer[], $8) ON CONFLICT DO NOTHING"};
+    "VALUES ($1::date, $2, $3, $4, $5, $6, $7::integer[], $8) ON CONFLICT DO NOTHING";
 
-constexpr Statement kPutTrace{
-    "trace_put",
+constexpr char kPutTrace[] =
     "INSERT INTO traces (trace_digest, day, chunks, events, dropped, bytes, first_ns, last_ns, "
     "  unit, kernel, regions, roles, chunk_digests, rollup) "
     "VALUES ($1, $2::date, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[], $12::text[], $13, $14) "
-    "ON CONFLICT (trace_digest) DO UPDATE SET day = EXCLUDED.day WHERE traces.day < EXCLUDED.day"};
+    "ON CONFLICT (trace_digest) DO UPDATE SET day = EXCLUDED.day WHERE traces.day < EXCLUDED.day";
 
-constexpr Statement kGetTrace{
-    "trace_get",
+constexpr char kGetTrace[] =
     "SELECT day, events, dropped, bytes, first_ns, last_ns, unit, kernel, "
     "  regions, roles, chunk_digests, "
-    "  CASE WHEN $2 THEN rollup END FROM traces WHERE trace_digest = $1"};
+    "  CASE WHEN $2 THEN rollup END FROM traces WHERE trace_digest = $1";
 
-constexpr Statement kFindChunks{
-    "trace_find_chunks",
+constexpr char kFindChunks[] =
     "SELECT digest FROM trace_chunks WHERE day = $1::date AND digest = ANY($2::bytea[]) "
     "AND first_ns <= $3 AND last_ns >= $4 AND (cardinality($5::integer[]) = 0 OR regions && $5) "
-    "ORDER BY sequence"};
+    "ORDER BY sequence";
 
-constexpr Statement kReadChunks{
-    "trace_read_chunks",
+constexpr char kReadChunks[] =
     "SELECT digest, sequence, events, first_ns, last_ns, data FROM trace_chunks "
-    "WHERE day = $1::date AND digest = ANY($2::bytea[]) ORDER BY sequence"};
+    "WHERE day = $1::date AND digest = ANY($2::bytea[]) ORDER BY sequence";
 
 // Names of days become names of tables: nothing but digits may come in.
 absl::StatusOr<std::string> TableOf(const std::string& day) {
   const bool good = day.size() == 10 && day[4] == '-' && day[7] == '-' &&
-                    std::all_of(day.begin(), day.end(), [](char c) {
-                      return c == '-' || (c >= '0' && c <= '9');
-                    });
-  if (!good) return absl::InvalidArgumentError(absl::StrCat("day: \"", day, "\" is not YYYY-MM-DD"));
+                    std::all_of(day.begin(), day.end(),
+                                [](char c) { return c == '-' || (c >= '0' && c <= '9'); });
+  if (!good)
+    return absl::InvalidArgumentError(absl::StrCat("day: \"", day, "\" is not YYYY-MM-DD"));
   return absl::StrCat("trace_chunks_p", absl::StrReplaceAll(day, {{"-", ""}}));
 }
 
@@ -194,7 +189,8 @@ absl::StatusOr<TraceRow> TraceStore::GetTrace(std::string_view trace_digest, boo
 absl::StatusOr<bool> TraceStore::HasTrace(std::string_view trace_digest) {
   bool has = false;
   RETURN_IF_ERROR(database_->Read("trace_has", [&](pqxx::transaction_base& tx) {
-    has = !tx.exec_params("SELECT 1 FROM traces WHERE trace_digest = $1", Bytes(trace_digest)).empty();
+    has = !tx.exec_params("SELECT 1 FROM traces WHERE trace_digest = $1", Bytes(trace_digest))
+               .empty();
     return absl::OkStatus();
   }));
   return has;
@@ -207,9 +203,8 @@ absl::Status TraceStore::ReadChunks(const TraceRow& trace, const ChunkFilter& fi
     const std::string all = BytesArray(trace.chunk_digests);
     RETURN_IF_ERROR(database_->Read("trace_find_chunks", [&](pqxx::transaction_base& tx) {
       wanted.clear();
-      for (const auto& row :
-           ExecPrepared(tx, kFindChunks, trace.day, all, Capped(filter.to_ns),
-                        Capped(filter.from_ns), Int64Array(filter.regions))) {
+      for (const auto& row : ExecPrepared(tx, kFindChunks, trace.day, all, Capped(filter.to_ns),
+                                          Capped(filter.from_ns), Int64Array(filter.regions))) {
         wanted.push_back(FieldBytes(row[0]));
       }
       return absl::OkStatus();
@@ -245,9 +240,9 @@ absl::StatusOr<TraceStore::TaskRollup> TraceStore::GetTaskRollup(int64_t task_id
                                                                  std::string_view series) {
   TaskRollup out;
   RETURN_IF_ERROR(database_->Read("task_rollup_get", [&](pqxx::transaction_base& tx) {
-    const auto rows = tx.exec_params(
-        "SELECT passes, rollup FROM task_rollups WHERE task_id = $1 AND series = $2", task_id,
-        std::string(series));
+    const auto rows =
+        tx.exec_params("SELECT passes, rollup FROM task_rollups WHERE task_id = $1 AND series = $2",
+                       task_id, std::string(series));
     out = {};
     if (!rows.empty()) out = {Int64s(rows[0][0]), FieldBytes(rows[0][1])};
     return absl::OkStatus();
@@ -272,16 +267,19 @@ absl::Status TraceStore::UpdateTaskRollup(int64_t task_id, std::string_view seri
                                           absl::FunctionRef<absl::Status(TaskRollup&)> change) {
   return Repeatable([&] {
     return database_->Transact("task_rollup_update", [&](pqxx::transaction_base& tx) {
-      tx.exec_params("INSERT INTO task_rollups (task_id, series) VALUES ($1, $2) "
-                     "ON CONFLICT DO NOTHING", task_id, std::string(series));
+      tx.exec_params(
+          "INSERT INTO task_rollups (task_id, series) VALUES ($1, $2) "
+          "ON CONFLICT DO NOTHING",
+          task_id, std::string(series));
       const auto rows = tx.exec_params(
           "SELECT passes, rollup FROM task_rollups WHERE task_id = $1 AND series = $2 FOR UPDATE",
           task_id, std::string(series));
       TaskRollup rollup{Int64s(rows.at(0).at(0)), FieldBytes(rows.at(0).at(1))};
       RETURN_IF_ERROR(change(rollup));
-      tx.exec_params("UPDATE task_rollups SET passes = $3::bigint[], rollup = $4, "
-                     "updated_at = now() WHERE task_id = $1 AND series = $2",
-                     task_id, std::string(series), Int64Array(rollup.passes), Bytes(rollup.rollup));
+      tx.exec_params(
+          "UPDATE task_rollups SET passes = $3::bigint[], rollup = $4, "
+          "updated_at = now() WHERE task_id = $1 AND series = $2",
+          task_id, std::string(series), Int64Array(rollup.passes), Bytes(rollup.rollup));
       return absl::OkStatus();
     });
   });
@@ -290,9 +288,10 @@ absl::Status TraceStore::UpdateTaskRollup(int64_t task_id, std::string_view seri
 absl::StatusOr<uint64_t> TraceStore::StoredBytes() {
   uint64_t bytes = 0;
   RETURN_IF_ERROR(database_->Read("trace_bytes", [&](pqxx::transaction_base& tx) {
-    bytes = tx.exec1("SELECT coalesce((SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits "
-                     "  WHERE inhparent = 'trace_chunks'::regclass), 0)::bigint "
-                     "+ pg_total_relation_size('traces') + pg_total_relation_size('task_rollups')")[0]
+    bytes = tx.exec1(
+                  "SELECT coalesce((SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits "
+                  "  WHERE inhparent = 'trace_chunks'::regclass), 0)::bigint "
+                  "+ pg_total_relation_size('traces') + pg_total_relation_size('task_rollups')")[0]
                 .as<uint64_t>();
     return absl::OkStatus();
   }));
@@ -315,13 +314,16 @@ absl::StatusOr<int> TraceStore::DropDaysBefore(const std::string& day) {
     const std::string gone =
         absl::StrCat(digits.substr(0, 4), "-", digits.substr(4, 2), "-", digits.substr(6, 2));
     // The traces go with their chunks; whoever reads one meanwhile is waited for, but not long.
-    RETURN_IF_ERROR(database_->Transact("trace_drop_day", [&](pqxx::transaction_base& tx) {
-      tx.exec("SET LOCAL lock_timeout = '2s'");
-      tx.exec("SELECT pg_advisory_xact_lock(hashtext('sextant.trace_chunks'))");
-      tx.exec(absl::StrCat("DROP TABLE IF EXISTS ", table));
-      tx.exec_params("DELETE FROM traces WHERE day <= $1::date", gone);
-      return absl::OkStatus();
-    }), "dropping ", table);
+    RETURN_IF_ERROR(database_->Transact(
+                        "trace_drop_day",
+                        [&](pqxx::transaction_base& tx) {
+                          tx.exec("SET LOCAL lock_timeout = '2s'");
+                          tx.exec("SELECT pg_advisory_xact_lock(hashtext('sextant.trace_chunks'))");
+                          tx.exec(absl::StrCat("DROP TABLE IF EXISTS ", table));
+                          tx.exec_params("DELETE FROM traces WHERE day <= $1::date", gone);
+                          return absl::OkStatus();
+                        }),
+                    "dropping ", table);
     absl::MutexLock lock(&mutex_);
     days_.erase(gone);
   }
