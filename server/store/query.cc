@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "proto/status/status.h"
 #include "server/store/pq.h"
+#include "server/store/errors.h"
 #include "server/store/query_errors.h"
 
 namespace sextant::store {
@@ -111,7 +112,13 @@ class Session {
   // extended protocol refuses a second statement. Nothing is fetched, so nothing is run.
   absl::Status Describe(const std::string& sql, v1::QueryResponse* response) {
     LimitTime();
-    tx_.exec_params(absl::StrCat(kDeclare, sql));
+    try {
+      tx_.exec_params(absl::StrCat(kDeclare, sql));
+    } catch (const pqxx::broken_connection& e) {
+      // Nothing broke: a parameter ($1) that nobody gives is a breach of the protocol to PostgreSQL.
+      if (!connection_.is_open()) throw;
+      return absl::InvalidArgumentError(absl::StrCat("sql: ", OneLine(e.what())));
+    }
     const pqxx::result none = tx_.exec_params("FETCH 0 FROM stranger");
     const int columns = static_cast<int>(none.columns());
     if (columns == 0 || columns > kMaxColumns) {

@@ -57,8 +57,7 @@ absl::Status OfSqlState(const std::string& state, const std::string& message,
     return absl::ResourceExhaustedError(
         absl::StrCat("too many queries at once: ", OneLine(message), "; try again"));
   }
-  // 08P01 is the protocol's word for parameters ($1) that nobody gave; the rest of 08 is the network's.
-  if (absl::StartsWith(state, "57P") || (absl::StartsWith(state, "08") && state != "08P01"))
+  if (absl::StartsWith(state, "57P") || absl::StartsWith(state, "08"))
     return absl::UnavailableError(OneLine(message));
   if (absl::StrContains(message, "multiple commands"))
     return absl::InvalidArgumentError("sql: holds several statements; send one SELECT");
