@@ -61,6 +61,9 @@ void Declare(CLI::App& app, Settings& settings) {
   app.add_option("--drain-s", settings.drain_s,
                  "After SIGTERM: how long running passes may take before they are killed")
       ->capture_default_str();
+  app.add_option("--record", settings.agent.record_dir,
+                 "Write a recording of every measuring pass into this directory, for "
+                 "`sextant run --pass replay:DIR`");
   app.add_option("--log-level", settings.log_level, "trace, debug, info, warn, error or off")
       ->capture_default_str();
   app.add_option("--shell", settings.shell,

@@ -3,6 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/replay.h"
 #include "client/cli/text.h"
 
 namespace sextant::cli {
@@ -54,6 +55,15 @@ absl::StatusOr<v1::PassSpec> ParsePass(absl::string_view text) {
     }
     spec.set_repeat(n);
     end = star;
+  }
+
+  // Recordings are named by their path, which may hold any character.
+  if (spec.backend() == kReplay) {
+    if (at + 1 >= end || text[at] != ':') {
+      return Wrong(text, at, "expected \":\" and a recording or a directory of them, like replay:DIR");
+    }
+    (*spec.mutable_options())[kRecordingOption] = std::string(text.substr(at + 1, end - at - 1));
+    return spec;
   }
 
   if (at < end && text[at] != ':') {

@@ -2,6 +2,7 @@
 //   host*20                         20 passes of the backend "host"
 //   host:counters=cycles+instructions*5
 //   exec:mytool:depth=3             the third party backend "exec:mytool" with an option
+//   replay:DIRECTORY                every recording in it, one pass each; also replay:FILE
 // Values end at a comma; lists inside a value are written with '+'.
 #pragma once
 

@@ -35,6 +35,15 @@ TEST_CASE("a value may hold anything but a comma") {
   CHECK(ParsePass("host:match=a*b=c:d*2")->options().at("match") == "a*b=c:d");
 }
 
+TEST_CASE("a recording is named by its path") {
+  const auto spec = ParsePass("replay:runs/a=b,c*d:e*3");
+  REQUIRE(spec.ok());
+  CHECK(spec->backend() == "replay");
+  CHECK(spec->options().at("recording") == "runs/a=b,c*d:e");
+  CHECK(spec->repeat() == 3);
+  CHECK(ParsePass("replay:runs")->repeat() == 0);
+}
+
 TEST_CASE("bad syntax names the place") {
   struct Case {
     std::string text, message;
@@ -51,7 +60,10 @@ TEST_CASE("bad syntax names the place") {
                         Case{"host:a=1,", "\n  host:a=1,\n           ^"},
                         Case{"host:a=1,a=2", "given twice"},
                         Case{"exec*2", "expected \":NAME\""},
-                        Case{"exec:", "name of the tool"}}) {
+                        Case{"exec:", "name of the tool"},
+                        Case{"replay", "\n  replay\n        ^"},
+                        Case{"replay:", "like replay:DIR"},
+                        Case{"replay:*2", "like replay:DIR"}}) {
     INFO(c.text);
     auto spec = ParsePass(c.text);
     REQUIRE_FALSE(spec.ok());

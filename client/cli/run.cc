@@ -10,6 +10,7 @@
 #include "client/cli/follow.h"
 #include "client/cli/pass_syntax.h"
 #include "client/cli/progress.h"
+#include "client/cli/replay.h"
 #include "client/cli/table.h"
 #include "client/cli/text.h"
 #include "client/cli/upload.h"
@@ -63,6 +64,33 @@ absl::Status FillPairs(const std::vector<std::string>& pairs, const char* option
   return absl::OkStatus();
 }
 
+// The program and what it needs; without one, what is replayed stands for it.
+absl::Status FillProgram(Context& context, const RunOptions& o, const v1::PassSpec& first, Bundle& bundle,
+                         v1::Workload& workload) {
+  if (o.argv.empty()) {
+    workload.add_argv(kReplay);
+    workload.add_argv(first.options().at(kRecordingOption));
+    return absl::OkStatus();
+  }
+  if (o.rootfs.empty()) return CollectProgram(o.argv, context.environment, bundle, workload);
+  // The program belongs to the root file system; only what is here and named is sent.
+  workload.set_rootfs(o.rootfs);
+  std::error_code error;
+  if (std::filesystem::is_regular_file(o.argv[0], error) && absl::StrContains(o.argv[0], "/") &&
+      o.argv[0][0] != '/') {
+    return CollectProgram(o.argv, context.environment, bundle, workload);
+  }
+  for (const std::string& a : o.argv) workload.add_argv(a);
+  return absl::OkStatus();
+}
+
+// "conv" of "build/conv" and of "recordings/conv/job1-0000.rec".
+std::string NameOf(const RunOptions& o, const v1::PassSpec& first) {
+  if (!o.name.empty()) return o.name;
+  if (!o.argv.empty()) return std::filesystem::path(o.argv[0]).filename().string();
+  return std::filesystem::path(first.options().at(kRecordingOption)).parent_path().filename().string();
+}
+
 // The graph of one profile task, and the files it needs.
 absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, const RunOptions& o,
                                                               v1::JobGraph& graph) {
@@ -71,11 +99,23 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
   task.set_name(kTask);
   v1::ProfileTask& profile = *task.mutable_profile();
   v1::Workload& workload = *profile.mutable_workload();
+  bool replays = !o.passes.empty();
   for (const std::string& text : o.passes) {
-    ASSIGN_OR_RETURN(*profile.add_passes(), ParsePass(text));
+    ASSIGN_OR_RETURN(v1::PassSpec pass, ParsePass(text));
+    if (pass.backend() == kReplay) {
+      ASSIGN_OR_RETURN(const std::vector<v1::PassSpec> recorded, AddRecordings(pass, bundle));
+      for (const v1::PassSpec& one : recorded) *profile.add_passes() = one;
+    } else {
+      replays = false;
+      *profile.add_passes() = std::move(pass);
+    }
   }
   if (profile.passes().empty()) {
     ASSIGN_OR_RETURN(*profile.add_passes(), ParsePass(kDefaultPass));
+  }
+  if (o.argv.empty() && !replays) {
+    return absl::InvalidArgumentError(
+        "no program was given; write it after --:  sextant run -- ./program args");
   }
   RETURN_IF_ERROR(FillPairs(o.env, "--env", &context.environment, *workload.mutable_env()));
   RETURN_IF_ERROR(FillPairs(o.labels, "--label", nullptr, *graph.mutable_labels()));
@@ -83,19 +123,7 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
   for (const std::string& directory : o.directories) {
     RETURN_IF_ERROR(bundle.AddArgument(directory), "--dir");
   }
-  if (o.rootfs.empty()) {
-    RETURN_IF_ERROR(CollectProgram(o.argv, context.environment, bundle, workload));
-  } else {
-    // The program belongs to the root file system; only what is here and named is sent.
-    workload.set_rootfs(o.rootfs);
-    std::error_code error;
-    if (std::filesystem::is_regular_file(o.argv[0], error) && absl::StrContains(o.argv[0], "/") &&
-        o.argv[0][0] != '/') {
-      RETURN_IF_ERROR(CollectProgram(o.argv, context.environment, bundle, workload));
-    } else {
-      for (const std::string& a : o.argv) workload.add_argv(a);
-    }
-  }
+  RETURN_IF_ERROR(FillProgram(context, o, profile.passes(0), bundle, workload));
   if (!o.stdin_file.empty()) {
     std::ifstream file(o.stdin_file, std::ios::binary);
     if (!file) return absl::InvalidArgumentError(absl::StrCat("--stdin ", Escape(o.stdin_file), " cannot be read"));
@@ -106,7 +134,7 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
     workload.set_stdin_text(std::move(text));
   }
   RETURN_IF_ERROR(FillLimits(o, *workload.mutable_limits()));
-  graph.set_name(o.name.empty() ? std::filesystem::path(o.argv[0]).filename().string() : o.name);
+  graph.set_name(NameOf(o, profile.passes(0)));
   graph.set_priority(o.priority);
   graph.set_fresh(o.fresh);
   graph.set_keep(o.keep);
@@ -156,9 +184,6 @@ void PrintFailedPass(Context& context, const v1::GetJobResponse& job) {
 }  // namespace
 
 int Run(Context& context, const RunOptions& options) {
-  if (options.argv.empty()) {
-    return context.Usage("no program was given; write it after --:  sextant run -- ./program args");
-  }
   v1::SubmitJobRequest request;
   request.set_request_id(options.request_id.empty() ? NewRequestId() : options.request_id);
   request.set_submitter(Submitter(context));

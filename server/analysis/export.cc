@@ -4,6 +4,7 @@
 #include "absl/strings/str_format.h"
 #include "proto/status/status.h"
 #include "server/analysis/aligner.h"
+#include "server/analysis/selection.h"
 #include "server/analysis/text.h"
 
 namespace sextant::analysis {
@@ -23,7 +24,7 @@ void Exporter::BeginPass(const v1::PassInfo& pass) {
   threads_.clear();
   if (format_ == v1::CSV) return;
   const std::string name =
-      absl::StrCat("pass ", pass.ordinal(), " (", pass.spec().backend(), ", id ", pass.pass_id(),
+      absl::StrCat("pass ", pass.ordinal(), " (", MeasuredAs(pass).backend(), ", id ", pass.pass_id(),
                    pass.result().partial() ? ", partial" : "", ")");
   Event(absl::StrCat("{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":", ordinal_,
                      ",\"args\":{\"name\":", JsonString(name), "}}"));

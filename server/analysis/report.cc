@@ -102,7 +102,7 @@ void PassRows(const std::vector<v1::PassInfo>& passes, v1::Report* report) {
   int rows = 0;
   for (const v1::PassInfo& pass : passes) {
     if (++rows > kMaxPassRows) break;
-    table.Row({absl::StrCat(pass.pass_id()), pass.task(), pass.spec().backend(),
+    table.Row({absl::StrCat(pass.pass_id()), pass.task(), MeasuredAs(pass).backend(),
                absl::AsciiStrToLower(v1::State_Name(pass.state())),
                absl::AsciiStrToLower(v1::Source_Name(pass.source())), HowItEnded(pass),
                Number(pass.result().exit().wall_s()), absl::StrCat(pass.result().events()),

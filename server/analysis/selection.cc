@@ -16,8 +16,9 @@ namespace {
 using Group = std::tuple<std::string, std::map<std::string, std::string>, std::string>;
 
 Group GroupOf(const v1::PassInfo& pass) {
-  return {pass.spec().backend(),
-          {pass.spec().options().begin(), pass.spec().options().end()},
+  const v1::PassSpec& spec = MeasuredAs(pass);
+  return {spec.backend(),
+          {spec.options().begin(), spec.options().end()},
           pass.result().provenance().machine_class()};
 }
 
@@ -55,8 +56,9 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
   size_t considered = 0;
   std::set<std::string> backends;
   for (const v1::PassInfo& pass : passes) {
-    backends.insert(pass.spec().backend());
-    if (!backend.empty() && pass.spec().backend() != std::string(backend)) continue;
+    const std::string& measured = MeasuredAs(pass).backend();
+    backends.insert(measured);
+    if (!backend.empty() && measured != std::string(backend)) continue;
     ++considered;
     if (pass.state() == v1::CANCELLED) {
       cancelled.push_back(&pass);
@@ -100,7 +102,7 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
                        " are queued or running; ask again, or follow with `sextant watch`"));
     if (!without_trace.empty())
       return absl::FailedPreconditionError(
-          absl::StrCat("no pass recorded regions: backend ", without_trace.front()->spec().backend(),
+          absl::StrCat("no pass recorded regions: backend ", MeasuredAs(*without_trace.front()).backend(),
                        " leaves no trace; use one that does, such as `--pass host`"));
     return absl::FailedPreconditionError("every pass was cancelled; submit the job again");
   }

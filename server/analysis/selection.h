@@ -25,6 +25,11 @@ struct Selection {
 absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
                                        absl::string_view backend);
 
+// What measured a pass: of a replayed one, what it was when it was recorded; else its own.
+inline const v1::PassSpec& MeasuredAs(const v1::PassInfo& pass) {
+  return pass.result().has_replayed() ? pass.result().replayed() : pass.spec();
+}
+
 // Provenance without what differs from run to run (time, load): the distinct ones of `passes`.
 std::vector<v1::Provenance> DistinctProvenance(absl::Span<const v1::PassInfo* const> passes);
 

@@ -28,6 +28,20 @@ TEST_CASE("passes of another machine class are left out with a note") {
   CHECK(selection->notes[0] == "pass 0 left out: measured differently, by backend host on zen2");
 }
 
+TEST_CASE("replayed passes are joined as what they were when they were recorded") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2)};
+  for (v1::PassInfo& pass : passes) {
+    (*pass.mutable_spec()->mutable_options())["recording"] = std::to_string(pass.ordinal());
+    pass.mutable_spec()->set_backend("replay");
+    pass.mutable_result()->mutable_replayed()->set_backend(pass.ordinal() < 2 ? "scopes" : "host");
+  }
+  auto selection = SelectPasses(passes, "");
+  REQUIRE(selection.ok());
+  CHECK(selection->joined.size() == 2);
+  CHECK(SelectPasses(passes, "host")->joined.size() == 1);
+  CHECK_FALSE(SelectPasses(passes, "replay").ok());
+}
+
 TEST_CASE("failed, partial and unfinished passes are left out, each with its reason") {
   std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2), Pass(3)};
   passes[1].set_state(v1::FAILED);

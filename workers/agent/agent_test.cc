@@ -6,11 +6,14 @@
 
 #include <cstdlib>
 
+#include "absl/strings/match.h"
 #include "spdlog/spdlog.h"
 #include "tests/catch.h"
 #include "workers/agent/digest.h"
 #include "workers/agent/fake_coordinator.h"
 #include "workers/agent/fakes.h"
+#include "workers/agent/recording.h"
+#include "workers/backends/replay/replay_backend.h"
 #include "workers/backends/run/run_backend.h"
 
 namespace sextant::agent {
@@ -37,7 +40,9 @@ class Stage {
     options.cpu_slots = 2;
     options.times.reconnect = {std::chrono::milliseconds(1), std::chrono::milliseconds(5)};
     std::vector<std::unique_ptr<backends::Backend>> backends;
+    options.record_dir = record_dir;
     backends.push_back(std::make_unique<backends::RunBackend>());
+    backends.push_back(std::make_unique<backends::ReplayBackend>());
     backends.push_back(std::make_unique<FakeBackend>());
     auto started = Agent::Start(options, std::make_unique<FakeSandbox>(std::move(program)),
                                 std::move(backends));
@@ -71,6 +76,7 @@ class Stage {
   std::filesystem::path root_;
 
  public:
+  std::filesystem::path record_dir;   // --record
   FakeCoordinator coordinator;
   std::unique_ptr<Agent> worker;
 };
@@ -148,7 +154,7 @@ TEST_CASE("a worker attaches, runs a plain command and commits its result") {
       stage.coordinator.AwaitState([](const v1::WorkerState& state) { return state.has_info(); });
   CHECK(first.info().name() == "w");
   CHECK(first.info().devices(0).name() == "cpu");
-  CHECK(first.info().backends_size() == 2);
+  CHECK(first.info().backends_size() == 3);
 
   v1::Assignment assignment = RunPass(1);
   (*assignment.mutable_workload()->mutable_env())["MINE"] = "yes";
@@ -534,6 +540,116 @@ TEST_CASE("a state directory serves one worker") {
   options.state_dir = stage.root() / "state";
   const auto second = Agent::Start(options, std::make_unique<FakeSandbox>(Succeed), {});
   CHECK(second.status().code() == absl::StatusCode::kFailedPrecondition);
+}
+
+namespace {
+
+std::string Bytes(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+v1::Assignment ReplayPass(int64_t pass_id, FakeCoordinator& coordinator, const std::string& bytes) {
+  v1::Assignment assignment = MeasuringPass(pass_id);
+  assignment.mutable_spec()->set_backend("replay");
+  (*assignment.mutable_spec()->mutable_options())["recording"] = "recordings/a.rec";
+  v1::File* file = assignment.mutable_workload()->add_files();
+  file->set_path("recordings/a.rec");
+  file->set_digest(coordinator.PutBlob(bytes));
+  file->set_size_bytes(bytes.size());
+  return assignment;
+}
+
+}  // namespace
+
+TEST_CASE("a recorded pass is replayed with its own backend, end and provenance") {
+  Stage stage;
+  stage.record_dir = stage.root() / "recordings";
+  int runs = 0;
+  int exit_code = 0;
+  stage.StartWorker([&](const sandbox::RunSpec& spec, FakeRunning&) {
+    ++runs;
+    WriteFile(spec.results_dir / "trace", "recorded");
+    WriteFile(spec.stdout_path, "hello\n");
+    return Exit(exit_code);
+  });
+  SECTION("of a program that ended well") {}
+  SECTION("of a program that failed") { exit_code = 3; }
+  v1::Assignment assignment = MeasuringPass(1);
+  (*assignment.mutable_spec()->mutable_options())["depth"] = "2";
+  stage.coordinator.Assign(assignment);
+  const v1::PassResult first = stage.coordinator.AwaitCommit(1, 1).result();
+  const std::string recording =
+      Bytes(stage.record_dir / "job7-group-task-0003-fake.rec");
+  REQUIRE_FALSE(recording.empty());
+
+  stage.coordinator.Assign(ReplayPass(2, stage.coordinator, recording));
+  const v1::PassResult again = stage.coordinator.AwaitCommit(2, 1).result();
+  INFO(again.DebugString());
+  CHECK(runs == 1);
+  CHECK(stage.coordinator.Trace(2) == stage.coordinator.Trace(1));
+  CHECK(again.trace_digest() == first.trace_digest());
+  CHECK(again.exit().SerializeAsString() == first.exit().SerializeAsString());
+  CHECK(again.failure().SerializeAsString() == first.failure().SerializeAsString());
+  CHECK(again.partial() == first.partial());
+  CHECK(again.partial() == (exit_code != 0));
+  CHECK(stage.coordinator.Blob(ArtifactDigest(again, "stdout")) == "hello\n");
+  CHECK(again.replayed().backend() == "fake");
+  CHECK(again.replayed().options().at("depth") == "2");
+  CHECK_FALSE(first.has_replayed());
+  v1::Provenance provenance = again.provenance();
+  CHECK(provenance.extra().at("replayed") == "yes");
+  provenance.mutable_extra()->erase("replayed");
+  CHECK(provenance.SerializeAsString() == first.provenance().SerializeAsString());
+  // Replays are not recorded again.
+  CHECK(std::distance(std::filesystem::directory_iterator(stage.record_dir), {}) == 1);
+}
+
+TEST_CASE("what is no recording, or of a backend that is not here, is refused by name") {
+  Stage stage;
+  stage.record_dir = stage.root() / "recordings";
+  stage.StartWorker([](const sandbox::RunSpec& spec, FakeRunning&) {
+    WriteFile(spec.results_dir / "trace", "recorded");
+    return Exit(0);
+  });
+  std::string bytes = "not a recording at all", words;
+  v1::Assignment assignment;
+  SECTION("no recording") { words = "recording recordings/a.rec: is no recording"; }
+  SECTION("another backend") {
+    v1::Recording recording;
+    recording.mutable_assignment()->mutable_spec()->set_backend("elsewhere");
+    std::filesystem::create_directories(stage.root() / "pass/results");
+    REQUIRE(WriteRecording(recording, stage.root() / "pass", stage.root() / "a.rec").ok());
+    bytes = Bytes(stage.root() / "a.rec");
+    words = "made with backend \"elsewhere\", which this worker does not have";
+  }
+  SECTION("a replay of a replay") {
+    v1::Recording recording;
+    recording.mutable_assignment()->mutable_spec()->set_backend("replay");
+    std::filesystem::create_directories(stage.root() / "pass/results");
+    REQUIRE(WriteRecording(recording, stage.root() / "pass", stage.root() / "a.rec").ok());
+    bytes = Bytes(stage.root() / "a.rec");
+    words = "made with backend \"replay\"";
+  }
+  assignment = ReplayPass(1, stage.coordinator, bytes);
+  SECTION("an option that names no file") {
+    (*assignment.mutable_spec()->mutable_options())["recording"] = "../state/lock";
+    words = "\"../state/lock\" is no file of the workload";
+  }
+  SECTION("no option") {
+    assignment.mutable_spec()->clear_options();
+    words = "options[\"recording\"]: is missing";
+  }
+  SECTION("an unknown option") {
+    (*assignment.mutable_spec()->mutable_options())["speed"] = "2";
+    words = "options[\"speed\"]: backend \"replay\" has no such option";
+  }
+  stage.coordinator.Assign(assignment);
+  const v1::Failure failure = stage.coordinator.AwaitCommit(1, 1).result().failure();
+  INFO(failure.DebugString());
+  CHECK(failure.cause() == v1::REJECTED);
+  CHECK(absl::StrContains(failure.message(), words));
+  CHECK_FALSE(failure.remedy().empty());
 }
 
 }  // namespace sextant::agent

@@ -37,6 +37,8 @@ struct AgentOptions {
   uint32_t cpu_slots = 1;
   std::vector<std::string> rootfs_allowed;  // path prefixes
   backends::Site site;
+  // Every measuring pass leaves a recording here (docs/recordings.md); empty: none does.
+  std::filesystem::path record_dir;
   AgentLimits limits;
   AgentTimes times;
 };

@@ -26,6 +26,8 @@ struct PassRunner::Attempt {
   backends::Collected collected;
   v1::PassCommit commit;
   bool ran = false;
+  std::string recording;     // beneath /work; not empty: it is played instead of a program
+  v1::Assignment recorded;   // of the recording: what Collect is told
 
   v1::PassResult& result() { return *commit.mutable_result(); }
   bool Fail(v1::Failure failure) {

@@ -118,6 +118,10 @@ void PassRunner::Execute(Pass& pass, Attempt& attempt) {
     Enter(pass, Phase::kCollect);
     Collect(attempt);
   }
+  if (attempt.ran && !pass.stopped() && attempt.recording.empty() && !options_.record_dir.empty() &&
+      attempt.assignment.kind() == "profile") {
+    Record(attempt);
+  }
 }
 
 bool PassRunner::Fetch(Pass& pass, Attempt& attempt) {
@@ -150,6 +154,7 @@ bool PassRunner::Plan(Attempt& attempt) {
     return attempt.Fail(MakeFailure(v1::REJECTED, "prepare", plan.status().message(),
                                     "correct what is named and submit again"));
   }
+  attempt.recording = std::move(plan->recording);
   sandbox::RunSpec& spec = attempt.spec;
   if (!workload.rootfs().empty()) {
     absl::StatusOr<std::filesystem::path> rootfs =
@@ -187,6 +192,7 @@ bool PassRunner::Plan(Attempt& attempt) {
 
 bool PassRunner::RunProgram(Pass& pass, Attempt& attempt) {
   if (pass.stopped()) return false;
+  if (!attempt.recording.empty()) return Play(attempt);
   absl::StatusOr<std::unique_ptr<sandbox::Running>> started = rooms_.sandbox.Start(attempt.spec);
   if (!started.ok()) return attempt.Fail(FailureOfStatus("run", started.status()));
   std::shared_ptr<sandbox::Running> running = *std::move(started);
@@ -195,9 +201,14 @@ bool PassRunner::RunProgram(Pass& pass, Attempt& attempt) {
   attempt.record.started_unix_ns = running->started_unix_ns();
   attempt.record.started_monotonic_ns = running->started_monotonic_ns();
   attempt.record.exit = running->Wait();
-  attempt.ran = true;
+  attempt.record.assignment = &attempt.assignment;
   attempt.commit.set_started_unix_ns(attempt.record.started_unix_ns);
   attempt.result().mutable_provenance()->set_started_unix_ns(attempt.record.started_unix_ns);
+  return NoteEnd(attempt);
+}
+
+bool PassRunner::NoteEnd(Attempt& attempt) {
+  attempt.ran = true;
   *attempt.result().mutable_exit() = attempt.record.exit;
   v1::Failure failure;
   if (FailureOfExit(attempt.record.exit, attempt.assignment.kind(), &failure)) {
@@ -208,7 +219,6 @@ bool PassRunner::RunProgram(Pass& pass, Attempt& attempt) {
 }
 
 void PassRunner::Collect(Attempt& attempt) {
-  attempt.record.assignment = &attempt.assignment;
   attempt.record.results_dir = attempt.results;
   attempt.record.work_dir = attempt.work;
   v1::PassResult& result = attempt.result();

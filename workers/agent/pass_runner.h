@@ -59,6 +59,10 @@ class PassRunner {
   bool Fetch(Pass& pass, Attempt& attempt);
   bool Plan(Attempt& attempt);
   bool RunProgram(Pass& pass, Attempt& attempt);
+  // Instead of RunProgram: unpacks the recording to where a run would have left its files.
+  bool Play(Attempt& attempt);
+  // What the run was and how it ended becomes the result's; false: there is nothing to collect.
+  bool NoteEnd(Attempt& attempt);
   void Collect(Attempt& attempt);
   std::unique_ptr<SpoolEntry> Spool(Pass& pass, Attempt& attempt);
   absl::Status SpoolFiles(Attempt& attempt, SpoolWriter& writer);
@@ -67,6 +71,8 @@ class PassRunner {
   absl::Status AddMade(const std::string& name, const std::string& kind, std::string_view bytes,
                        SpoolWriter& writer, v1::PassResult& result) const;
   void Keep(Attempt& attempt);
+  // Writes what the pass left to options.record_dir; a failure becomes a note.
+  void Record(Attempt& attempt) const;
   void Enter(Pass& pass, Phase phase);
 
   const AgentOptions& options_;

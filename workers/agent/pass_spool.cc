@@ -53,7 +53,7 @@ std::unique_ptr<SpoolEntry> PassRunner::Spool(Pass& pass, Attempt& attempt) {
         SpoolWriter::Create(state_.spool, pass.ref());
     status = writer.status();
     if (status.ok()) status = SpoolFiles(attempt, **writer);
-    if (status.ok() && attempt.assignment.keep()) Keep(attempt);
+    if (status.ok() && attempt.assignment.keep() && attempt.recording.empty()) Keep(attempt);
     if (status.ok()) {
       absl::StatusOr<SpoolEntry> entry = (*writer)->Finish(attempt.commit);
       if (entry.ok()) return std::make_unique<SpoolEntry>(*std::move(entry));

@@ -27,6 +27,9 @@ struct LaunchPlan {
   };
   std::vector<Mount> mounts;
   bool allow_perf_events = false;  // relaxes the seccomp filter for perf_event_open alone
+  // Path beneath /work of a recording. Not empty: no program is started; what the recorded pass left
+  // takes the place of what a run would leave, and the backend that recorded it collects.
+  std::string recording;
 };
 
 // Where this worker's own files and the site's tools are. A value, given to the backends at start.
@@ -50,6 +53,9 @@ struct RunRecord {
   std::filesystem::path work_dir;     // what the program saw as /work
   uint64_t started_unix_ns = 0;
   uint64_t started_monotonic_ns = 0;  // CLOCK_MONOTONIC just before the program was started
+  // Of a replayed pass: Provenance.clock_hz of the recording, whose machine this one's clocks say
+  // nothing about. 0: the run was here, just now.
+  double recorded_clock_hz = 0;
 };
 
 // What a backend makes of it. Chunks are serialized v1::Chunk in order.

@@ -1,6 +1,7 @@
 // The visible list of backends. A new one is a folder and a line here.
 #include "workers/backends/backend.h"
 #include "workers/backends/host/host_backend.h"
+#include "workers/backends/replay/replay_backend.h"
 #include "workers/backends/run/run_backend.h"
 
 namespace sextant::backends {
@@ -8,6 +9,7 @@ namespace sextant::backends {
 std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   std::vector<std::unique_ptr<Backend>> all;
   all.push_back(std::make_unique<HostBackend>());
+  all.push_back(std::make_unique<ReplayBackend>());
   all.push_back(std::make_unique<RunBackend>());
   return all;
 }

@@ -76,4 +76,10 @@ std::vector<ClockReference> ReferenceClock::Now() const {
   return references;
 }
 
+std::vector<ClockReference> RecordedClocks(double counter_hz) {
+  return {{.clock = SEXTANT_CLOCK_MONOTONIC, .ticks = 0, .ns = 0, .ns_per_tick = 1},
+          {.clock = SEXTANT_CLOCK_TSC, .ticks = 0, .ns = 0, .ns_per_tick = 1e9 / counter_hz},
+          {.clock = SEXTANT_CLOCK_CNTVCT, .ticks = 0, .ns = 0, .ns_per_tick = 1e9 / counter_hz}};
+}
+
 }  // namespace sextant::backends::host

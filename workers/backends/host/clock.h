@@ -30,4 +30,7 @@ class ReferenceClock {
   uint64_t ns_ = 0;
 };
 
+// What is known of the clocks of a machine that recorded long ago: how fast its counter ticked.
+std::vector<ClockReference> RecordedClocks(double counter_hz);
+
 }  // namespace sextant::backends::host

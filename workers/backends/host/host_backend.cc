@@ -137,7 +137,9 @@ absl::StatusOr<LaunchPlan> HostBackend::Prepare(const v1::Assignment& assignment
 
 absl::StatusOr<Collected> HostBackend::Collect(const RunRecord& run) const {
   ASSIGN_OR_RETURN(const host::ResultFiles files, host::ListResults(run.results_dir));
-  host::HostImporter importer(run.started_monotonic_ns, clock_.Now());
+  host::HostImporter importer(run.started_monotonic_ns,
+                              run.recorded_clock_hz > 0 ? host::RecordedClocks(run.recorded_clock_hz)
+                                                        : clock_.Now());
   host::ImportResults(run.results_dir, files, &importer);
   if (run.assignment != nullptr && run.assignment->spec().options().contains("counters")) {
     importer.Note(
