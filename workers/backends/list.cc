@@ -1,4 +1,5 @@
 // The visible list of backends. A new one is a folder and a line here.
+#include "workers/backends/activity/activity_backend.h"
 #include "workers/backends/backend.h"
 #include "workers/backends/host/host_backend.h"
 #include "workers/backends/replay/replay_backend.h"
@@ -11,6 +12,7 @@ std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   all.push_back(std::make_unique<HostBackend>());
   all.push_back(std::make_unique<ReplayBackend>());
   all.push_back(std::make_unique<RunBackend>());
+  all.push_back(std::make_unique<ActivityBackend>(site));
   return all;
 }
 

@@ -15,10 +15,16 @@
 namespace sextant::inject {
 namespace {
 
-// Large enough to be handed over seldom, small enough that little is held when a process dies.
-constexpr size_t kBufferBytes = 1u << 20;
+// Large enough to be handed over seldom, small enough that little is held when a process dies: a
+// buffer is handed over when it is full, or when nothing in it is still under way.
+constexpr size_t kBufferBytes = 256u << 10;
 constexpr size_t kMaxFreeBuffers = 16;
 constexpr uint64_t kDefaultFlushMs = 20;
+// Where a program waits for the GPU everything is complete, and it may end right after: then it
+// flushes itself, but not more often than this.
+constexpr uint64_t kSyncFlushNs = 10'000'000;
+// Nothing was handed over for so long: kernels that are still running are written as they are.
+constexpr uint64_t kStallNs = 1'000'000'000;
 
 // The records we read are the same from CUDA 12.0 on, as far as we read them.
 using CuptiKernel = CUpti_ActivityKernel9;
@@ -40,11 +46,12 @@ class Batch {
  public:
   explicit Batch(uint32_t type) : type_(type) {}
   Record& Add() { return records_.emplace_back(); }
-  void Write(RecordFile& file) {
+  void Write(RecordFile& file) { WriteAs(type_, file); }
+  void WriteAs(uint32_t type, RecordFile& file) {
     constexpr size_t kMost = kMaxPayloadBytes / sizeof(Record);
     for (size_t at = 0; at < records_.size(); at += kMost) {
       const size_t count = records_.size() - at < kMost ? records_.size() - at : kMost;
-      file.Append(type_, records_.data() + at, count * sizeof(Record));
+      file.Append(type, records_.data() + at, count * sizeof(Record));
     }
     records_.clear();
   }
@@ -61,8 +68,13 @@ struct State {
   Flusher flusher;
   bool runtime = false;  // API calls of the runtime are recorded, those of the driver too
 
-  pthread_mutex_t free_lock = PTHREAD_MUTEX_INITIALIZER;
-  std::vector<uint8_t*> free_buffers;  // guarded by free_lock
+  pthread_mutex_t buffers_lock = PTHREAD_MUTEX_INITIALIZER;
+  // Guarded by buffers_lock. Buffers are zero where CUPTI has written nothing yet.
+  std::vector<uint8_t*> free_buffers;
+  std::vector<uint8_t*> lent_buffers;
+  std::atomic<uint64_t> handed_over_ns{0};
+  std::atomic<uint64_t> sync_flush_ns{0};
+  bool stalled = false;  // the flusher's alone
 
   // One buffer is read at a time. Guarded by read_lock:
   pthread_mutex_t read_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -236,16 +248,29 @@ void WriteLaunched() {
 void CUPTIAPI OnBufferRequested(uint8_t** buffer, size_t* size, size_t* max_records) {
   *max_records = 0;  // as many as fit
   *size = kBufferBytes;
-  {
-    const Locked locked(state->free_lock);
-    if (!state->free_buffers.empty()) {
-      *buffer = state->free_buffers.back();
-      state->free_buffers.pop_back();
-      return;
-    }
+  const Locked locked(state->buffers_lock);
+  if (!state->free_buffers.empty()) {
+    *buffer = state->free_buffers.back();
+    state->free_buffers.pop_back();
+  } else {
+    *buffer = static_cast<uint8_t*>(calloc(1, kBufferBytes));
   }
-  *buffer = static_cast<uint8_t*>(aligned_alloc(16, kBufferBytes));
-  if (*buffer == nullptr) *size = 0;
+  if (*buffer != nullptr) {
+    state->lent_buffers.push_back(*buffer);
+  } else {
+    *size = 0;
+  }
+}
+
+void TakeBack(uint8_t* buffer, size_t valid) {
+  memset(buffer, 0, valid);
+  const Locked locked(state->buffers_lock);
+  std::erase(state->lent_buffers, buffer);
+  if (state->free_buffers.size() < kMaxFreeBuffers) {
+    state->free_buffers.push_back(buffer);
+  } else {
+    free(buffer);
+  }
 }
 
 void CUPTIAPI OnBufferCompleted(CUcontext, uint32_t, uint8_t* buffer, size_t, size_t valid) {
@@ -265,12 +290,28 @@ void CUPTIAPI OnBufferCompleted(CUcontext, uint32_t, uint8_t* buffer, size_t, si
       file.header().dropped_records += dropped;
     }
   }
-  const Locked locked(state->free_lock);
-  if (state->free_buffers.size() < kMaxFreeBuffers) {
-    state->free_buffers.push_back(buffer);
-  } else {
-    free(buffer);
+  if (valid > 0) state->handed_over_ns = MonotonicNs();
+  TakeBack(buffer, valid);
+}
+
+// Kernels that have not ended, from the buffers that CUPTI still has. It changes nothing there while
+// nothing ends; taking the buffers from it instead would lose the ends of kernels that are just long.
+void WriteRunning() {
+  const CuptiApi& cupti = state->session.cupti;
+  const Locked reading(state->read_lock);
+  {
+    const Locked locked(state->buffers_lock);
+    for (uint8_t* const buffer : state->lent_buffers) {
+      CUpti_Activity* record = nullptr;
+      while (cupti.cuptiActivityGetNextRecord(buffer, kBufferBytes, &record) == CUPTI_SUCCESS &&
+             record->kind != CUPTI_ACTIVITY_KIND_INVALID) {
+        if (record->kind != CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) continue;
+        const auto& kernel = *reinterpret_cast<const CuptiKernel*>(record);
+        if (kernel.end == 0 && kernel.name != nullptr) Read(kernel);
+      }
+    }
   }
+  state->kernels.WriteAs(kRunning, state->session.file);
 }
 
 uint64_t CUPTIAPI Timestamp() { return MonotonicNs(); }
@@ -279,6 +320,20 @@ void Flush() {
   // Without the flag: only buffers whose records are complete, so that none is cut in half.
   state->session.cupti.cuptiActivityFlushAll(0);
   WriteLaunched();
+}
+
+void FlushAtTimes() {
+  Flush();
+  const bool stalled = MonotonicNs() - state->handed_over_ns > kStallNs;
+  if (stalled && !state->stalled) WriteRunning();
+  state->stalled = stalled;
+}
+
+void FlushAtSync() {
+  const uint64_t now = MonotonicNs();
+  uint64_t last = state->sync_flush_ns.load(std::memory_order_relaxed);
+  if (now - last < kSyncFlushNs) return;
+  if (state->sync_flush_ns.compare_exchange_strong(last, now)) Flush();
 }
 
 constexpr CUpti_CallbackId kLaunches[] = {
@@ -314,6 +369,7 @@ void OnCallback(Session& session, CUpti_CallbackDomain domain, CUpti_CallbackId 
     }
     return;
   }
+  if (domain == CUPTI_CB_DOMAIN_SYNCHRONIZE) return FlushAtSync();
   if (domain != CUPTI_CB_DOMAIN_DRIVER_API || !state->tells_launches) return;
   const auto& call = *static_cast<const CUpti_CallbackData*>(data);
   if (call.callbackSite != CUPTI_API_EXIT || call.functionParams == nullptr) return;
@@ -370,7 +426,12 @@ bool Start(Session& session) {
       EnableOptional(session, CUPTI_ACTIVITY_KIND_DRIVER, "calls of the driver");
     }
   }
-  state->flusher.Start(options.Number("activity.flush_ms", kDefaultFlushMs), Flush);
+  for (const CUpti_CallbackId id :
+       {CUPTI_CBID_SYNCHRONIZE_STREAM_SYNCHRONIZED, CUPTI_CBID_SYNCHRONIZE_CONTEXT_SYNCHRONIZED}) {
+    if (!session.Enable(CUPTI_CB_DOMAIN_SYNCHRONIZE, id)) return false;
+  }
+  state->handed_over_ns = MonotonicNs();
+  state->flusher.Start(options.Number("activity.flush_ms", kDefaultFlushMs), FlushAtTimes);
   return true;
 }
 

@@ -17,6 +17,7 @@ enum ActivityFrame : uint32_t {
   kDevices = kActivityFrames + 5,
   kContexts = kActivityFrames + 6,
   kLaunched = kActivityFrames + 7,
+  kRunning = kActivityFrames + 8,  // KernelRecord: had not ended when nothing ended for a while
 };
 
 struct KernelRecord {

@@ -191,9 +191,9 @@ SEXTANT_EXPORT int InitializeInjection(void) {
 }
 
 SEXTANT_EXPORT int InitializeInjectionNvtx(void* get_export_table) {
-  return sextant::inject::InitializeNvtx("cuptiNvtxInitialize", get_export_table);
+  return sextant::inject::InitializeNvtx("InitializeInjectionNvtx", get_export_table);
 }
 
 SEXTANT_EXPORT int InitializeInjectionNvtx2(void* get_export_table) {
-  return sextant::inject::InitializeNvtx("cuptiNvtxInitialize2", get_export_table);
+  return sextant::inject::InitializeNvtx("InitializeInjectionNvtx2", get_export_table);
 }
