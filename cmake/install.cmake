@@ -13,11 +13,12 @@ function(sextant_install target folder)
   add_dependencies(sextant_installed ${target})
 endfunction()
 
-# sextant_install_inside(TARGET): a shared library that programs load inside the sandbox. It may need
-# nothing but the C library.
+# sextant_install_inside(TARGET): a shared library that programs load inside the sandbox, or a program
+# that runs there. It may need nothing but the C library.
 function(sextant_install_inside target)
-  set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${SEXTANT_INSIDE_DIR})
-  install(TARGETS ${target} LIBRARY DESTINATION lib/sextant)
+  set_target_properties(${target} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${SEXTANT_INSIDE_DIR}
+                        RUNTIME_OUTPUT_DIRECTORY ${SEXTANT_INSIDE_DIR})
+  install(TARGETS ${target} LIBRARY DESTINATION lib/sextant RUNTIME DESTINATION lib/sextant)
   add_dependencies(sextant_installed ${target})
 endfunction()
 

@@ -424,6 +424,14 @@ bool Start(Session& session) {
     if (options.On("activity.api", true)) {
       EnableOptional(session, CUPTI_ACTIVITY_KIND_RUNTIME, "calls of the runtime");
       EnableOptional(session, CUPTI_ACTIVITY_KIND_DRIVER, "calls of the driver");
+      // Those that the runtime makes by the hundred, or for each launch, and that cost nothing.
+      for (const CUpti_CallbackId id :
+           {CUPTI_DRIVER_TRACE_CBID_cuDeviceGetAttribute, CUPTI_DRIVER_TRACE_CBID_cuKernelGetName,
+            CUPTI_DRIVER_TRACE_CBID_cuGetProcAddress_v2}) {
+        if (cupti.cuptiActivityEnableDriverApi != nullptr) {
+          cupti.cuptiActivityEnableDriverApi(id, 0);
+        }
+      }
     }
   }
   for (const CUpti_CallbackId id :

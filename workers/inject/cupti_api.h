@@ -42,11 +42,15 @@ namespace sextant::inject {
   X(cuptiActivityFlushAll)                 \
   X(cuptiSetThreadIdType)
 
+// Of newer copies; each may be null.
+#define SEXTANT_CUPTI_OPTIONAL(X) X(cuptiActivityEnableDriverApi)
+
 #define SEXTANT_CUPTI_PROFILING(X)
 
 #define SEXTANT_CUPTI_ALL(X) \
   SEXTANT_CUPTI_REQUIRED(X)  \
   SEXTANT_CUPTI_ACTIVITY(X)  \
+  SEXTANT_CUPTI_OPTIONAL(X)  \
   SEXTANT_CUPTI_PROFILING(X)
 
 struct CuptiApi {

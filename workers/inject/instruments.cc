@@ -6,6 +6,7 @@ namespace sextant::inject {
 
 const Instrument kInstruments[] = {
     kActivity,
+    kIr,
     {},
 };
 

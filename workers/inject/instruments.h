@@ -51,5 +51,6 @@ extern const Instrument kInstruments[];
 
 // One declaration for each instrument's source file.
 extern const Instrument kActivity;
+extern const Instrument kIr;
 
 }  // namespace sextant::inject

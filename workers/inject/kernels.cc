@@ -3,10 +3,13 @@
 #include <cxxabi.h>
 
 #include <cstdlib>
+#include <cstring>
 
 namespace sextant::inject {
 
 std::string Demangle(const char* mangled) {
+  // Without the prefix a short name of C would be read as a type: "f" as float.
+  if (strncmp(mangled, "_Z", 2) != 0) return mangled;
   int status = 0;
   char* const text = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
   if (text == nullptr) return mangled;

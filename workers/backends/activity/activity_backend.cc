@@ -22,7 +22,7 @@ absl::StatusOr<std::map<std::string, std::string>> ParseOptions(const v1::PassSp
       return injected::NoSuchOption(kName, name, "api, nvtx, light");
     }
     ASSIGN_OR_RETURN(const bool on, injected::ParseSwitch(name, value));
-    options[absl::StrCat(kName, ".", name)] = on ? "1" : "0";
+    options[absl::StrCat(kName, ".", name)] = absl::StrCat(on ? 1 : 0);
   }
   return options;
 }

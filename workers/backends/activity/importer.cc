@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/table/table.h"
-#include "workers/backends/activity/names.h"
+#include "workers/backends/activity/labels.h"
 #include "workers/inject/kernels.h"
 
 namespace sextant::backends::activity {
@@ -90,8 +90,9 @@ void Importer::Take(const injected::Process& process, uint32_t type, std::string
       });
       return;
     case inject::kMarkers:
-      injected::ForRecords<inject::MarkerRecord>(
-          payload, [&](const auto& record) { TakeMarker(process, record); });
+      injected::ForRecords<inject::MarkerRecord>(payload, [&](const auto& record) {
+        if (markers_.size() < limits_.max_instances) markers_.push_back(record);
+      });
       return;
     default:
       return;
@@ -130,6 +131,11 @@ void Importer::TakeMarker(const injected::Process& process, const inject::Marker
 
 void Importer::EndProcess(const injected::Process& process) {
   launches_.EndProcess(process);
+  // Buffers of threads come in any order; a begin and its end need not be in one.
+  std::stable_sort(markers_.begin(), markers_.end(),
+                   [](const auto& a, const auto& b) { return a.at_ns < b.at_ns; });
+  for (const inject::MarkerRecord& marker : markers_) TakeMarker(process, marker);
+  markers_.clear();
   processes_.push_back(
       {process.header.opened_monotonic_ns, process.header.pid, process.header.program});
   open_ranges_ += ranges_.size();
@@ -253,18 +259,18 @@ void Importer::Count(Imported* out) const {
     launches += kernel.launches;
     duration_ns += kernel.duration_ns;
   }
-  for (const auto& [kernel, sum] : sums) {
+  for (const auto& of : sums) {
     if (out->counters.size() + 2 > limits_.max_counters) return;
     const auto add = [&](const char* name, const char* unit, uint64_t value) {
       v1::Counter& counter = out->counters.emplace_back();
       counter.set_name(name);
       counter.set_unit(unit);
-      counter.set_kernel(kernel);
+      counter.set_kernel(of.first);
       counter.set_value(static_cast<double>(value));
-      counter.set_instances(sum.first);
+      counter.set_instances(of.second.first);
     };
-    add("launches", "events", sum.first);
-    add("kernel_time", "ns", sum.second);
+    add("launches", "events", of.second.first);
+    add("kernel_time", "ns", of.second.second);
   }
 }
 

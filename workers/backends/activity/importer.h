@@ -98,6 +98,7 @@ class Importer {
   absl::flat_hash_map<std::string, uint32_t> regions_;
   std::vector<Copy> copies_;
   // Of the process being taken:
+  std::vector<inject::MarkerRecord> markers_;
   absl::flat_hash_map<uint32_t, Range> ranges_;            // NVTX, open, by id
   absl::flat_hash_map<uint32_t, std::string> names_;       // demangled, by text id
 

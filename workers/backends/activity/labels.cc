@@ -1,4 +1,4 @@
-#include "workers/backends/activity/names.h"
+#include "workers/backends/activity/labels.h"
 
 #include <algorithm>
 
