@@ -60,7 +60,8 @@ def room_of(path: str) -> str:
 
 def is_test(path: pathlib.Path) -> bool:
     return path.name.endswith("_test.cc") or path.name.startswith("test_") or \
-        path.name == "synthetic.h" or "tests" in path.parts or "testing" in path.stem
+        path.name == "synthetic.h" or "tests" in path.parts or "testing" in path.stem or \
+        "testing" in path.parts
 
 
 def check(path: pathlib.Path, errors: list) -> int:

@@ -1,4 +1,4 @@
-// Seeds for inject_fuzz: recordings and cubins of real runs, as whole files and as their frames.
+// Seeds for inject_fuzz: the test data of workers, files and cubins of real runs, as whole files and as their frames.
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -40,12 +40,12 @@ std::string FramesOf(const std::string& file) {
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
-  const std::filesystem::path recordings = SEXTANT_RECORDINGS, out = argv[1];
+  const std::filesystem::path workers = SEXTANT_WORKERS, out = argv[1];
   int number = 0;
   const auto write = [&](char kind, const std::string& bytes) {
     std::ofstream(out / ("seed" + std::to_string(number++)), std::ios::binary) << kind << bytes;
   };
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(recordings)) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(workers)) {
     const std::string bytes = BytesOf(entry.path());
     if (entry.path().extension() == ".bin" && bytes.size() < 32 * 1024) {
       write(0, bytes);

@@ -9,10 +9,10 @@ namespace sextant::backends {
 
 std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   std::vector<std::unique_ptr<Backend>> all;
+  all.push_back(std::make_unique<ActivityBackend>(site));
   all.push_back(std::make_unique<HostBackend>());
   all.push_back(std::make_unique<ReplayBackend>());
   all.push_back(std::make_unique<RunBackend>());
-  all.push_back(std::make_unique<ActivityBackend>(site));
   return all;
 }
 

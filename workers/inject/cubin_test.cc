@@ -1,4 +1,4 @@
-// What is read of cubins, on files that nvcc 13.0 made (tests/recordings/cubins).
+// What is read of cubins, on files that nvcc 13.0 made (testdata).
 #include "workers/inject/cubin.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace sextant::inject {
 namespace {
 
 std::string Bytes(const std::string& name) {
-  std::ifstream file("tests/recordings/cubins/" + name, std::ios::binary);
+  std::ifstream file("workers/inject/testdata/" + name, std::ios::binary);
   REQUIRE(file.good());
   std::stringstream bytes;
   bytes << file.rdbuf();

@@ -1,4 +1,4 @@
-// The activity backend on what real programs left on a GPU (tests/programs/gpu, tests/recordings).
+// The activity backend on what real programs left on a GPU (tests/programs/gpu).
 #include "workers/backends/activity/activity_backend.h"
 
 #include "tests/catch.h"
@@ -8,45 +8,47 @@
 namespace sextant::backends {
 namespace {
 
+const std::filesystem::path kTestData = "workers/backends/activity/testdata";
+
 ActivityBackend Backend() { return ActivityBackend(Site{}); }
 
 absl::StatusOr<Collected> CollectRecording(const std::string& name, const std::string& kernels = "") {
   v1::Assignment assignment;
   assignment.mutable_workload()->set_kernels(kernels);
-  return Backend().Collect(injected::RecordedRun(name, &assignment));
+  return Backend().Collect(injected::RecordedRun(kTestData / name, &assignment));
 }
 
 void CheckRecording(const std::string& name, const std::string& kernels = "") {
-  injected::CheckGolden(name, injected::Describe(CollectRecording(name, kernels)));
+  injected::CheckGolden(kTestData / name, injected::Describe(CollectRecording(name, kernels)));
 }
 
 TEST_CASE("a program's kernels, copies and calls become tracks, tables and counters") {
-  CheckRecording("activity-work");
+  CheckRecording("work");
 }
 
 TEST_CASE("kernels of a graph are launches of their own, in the order of its nodes") {
-  CheckRecording("activity-graph");
+  CheckRecording("graph");
 }
 
-TEST_CASE("NVTX ranges stand on the track of their thread") { CheckRecording("activity-ranges"); }
+TEST_CASE("NVTX ranges stand on the track of their thread") { CheckRecording("ranges"); }
 
 TEST_CASE("one kernel name with two codes is told apart at each launch") {
-  CheckRecording("activity-modules");
+  CheckRecording("modules");
 }
 
-TEST_CASE("threads and processes have tracks of their own") { CheckRecording("activity-threads"); }
+TEST_CASE("threads and processes have tracks of their own") { CheckRecording("threads"); }
 
 TEST_CASE("a program that starts CUDA and launches nothing is an empty capture with the reason") {
-  CheckRecording("activity-idle");
+  CheckRecording("idle");
 }
 
 TEST_CASE("a program that dies keeps what it recorded") {
-  CheckRecording("activity-segfault");
-  CheckRecording("activity-illegal");
+  CheckRecording("segfault");
+  CheckRecording("illegal");
 }
 
 TEST_CASE("kernels that do not match are an empty capture that names them") {
-  const auto collected = CollectRecording("activity-work", "^matmul");
+  const auto collected = CollectRecording("work", "^matmul");
   REQUIRE(collected.status().code() == absl::StatusCode::kFailedPrecondition);
   const std::string message(collected.status().message());
   CHECK_THAT(message, Catch::Contains("none of the 28 launches"));
@@ -54,7 +56,7 @@ TEST_CASE("kernels that do not match are an empty capture that names them") {
 }
 
 TEST_CASE("only launches that match are numbered, from 0") {
-  const auto collected = CollectRecording("activity-work", "^Spin");
+  const auto collected = CollectRecording("work", "^Spin");
   REQUIRE(collected.ok());
   const v1::DataTable& launches = collected->tables[0];
   REQUIRE(launches.rows() == 3);

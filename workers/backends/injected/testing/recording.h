@@ -1,7 +1,7 @@
-// Recordings of real passes (tests/recordings/), and what a backend makes of them as text.
+// What real programs left in /results on a GPU, and what a backend makes of it as text.
 //
-// A recording is a folder: what the program left in /results, and run.json, which says how the run
-// began and ended. Its golden text stands beside it as <folder>.txt; SEXTANT_BLESS=1 writes it anew.
+// workers/backends/<backend>/testdata/<name>/ holds the files and run.json, which says how the run
+// began and ended; <name>.txt beside it is the golden text. SEXTANT_BLESS=1 writes it anew.
 #pragma once
 
 #include <stdlib.h>
@@ -23,11 +23,8 @@
 
 namespace sextant::backends::injected {
 
-inline std::filesystem::path Recordings() { return "tests/recordings"; }
-
 // The run that a recording is of. `assignment` must outlive it.
-inline RunRecord RecordedRun(const std::string& name, v1::Assignment* assignment) {
-  const std::filesystem::path folder = Recordings() / name;
+inline RunRecord RecordedRun(const std::filesystem::path& folder, v1::Assignment* assignment) {
   std::ifstream file(folder / "run.json");
   REQUIRE(file.good());
   const nlohmann::json json = nlohmann::json::parse(file);
@@ -112,9 +109,9 @@ inline std::string Describe(const absl::StatusOr<Collected>& collected, uint64_t
   return out.str();
 }
 
-// Compares with tests/recordings/<name>.txt.
-inline void CheckGolden(const std::string& name, const std::string& text) {
-  const std::filesystem::path path = Recordings() / (name + ".txt");
+// Compares with <folder>.txt.
+inline void CheckGolden(const std::filesystem::path& folder, const std::string& text) {
+  const std::filesystem::path path = folder.string() + ".txt";
   if (getenv("SEXTANT_BLESS") != nullptr) {
     std::ofstream(path) << text;
     return;
