@@ -19,9 +19,9 @@ std::vector<std::string> TextList(const pqxx::field& field) {
   std::vector<std::string> list;
   if (field.is_null()) return list;
   pqxx::array_parser parser(field.c_str());
-  for (auto item = parser.get_next(); item.first != pqxx::array_parser::done;
+  for (auto item = parser.get_next(); item.first != pqxx::array_parser::juncture::done;
        item = parser.get_next())
-    if (item.first == pqxx::array_parser::string_value) list.push_back(item.second);
+    if (item.first == pqxx::array_parser::juncture::string_value) list.push_back(item.second);
   return list;
 }
 

@@ -54,9 +54,9 @@ v1::JobInfo ReadJob(const pqxx::row& row) {
   job.set_deadline_s(row[19].as<double>());
   if (!row[20].is_null()) {
     pqxx::array_parser parser(row[20].c_str());
-    for (auto item = parser.get_next(); item.first != pqxx::array_parser::done;
+    for (auto item = parser.get_next(); item.first != pqxx::array_parser::juncture::done;
          item = parser.get_next()) {
-      if (item.first != pqxx::array_parser::string_value) continue;
+      if (item.first != pqxx::array_parser::juncture::string_value) continue;
       const auto cut = item.second.find('\x1f');
       (*job.mutable_labels())[item.second.substr(0, cut)] = item.second.substr(cut + 1);
     }
