@@ -11,6 +11,7 @@
 #include <cupti_profiler_target.h>
 #include <cupti_range_profiler.h>
 #include <cupti_sass_metrics.h>
+#include <cupti_target.h>
 
 #include <string>
 
@@ -45,7 +46,61 @@ namespace sextant::inject {
 // Of newer copies; each may be null.
 #define SEXTANT_CUPTI_OPTIONAL(X) X(cuptiActivityEnableDriverApi)
 
-#define SEXTANT_CUPTI_PROFILING(X)
+#define SEXTANT_CUPTI_PROFILING(X)                \
+  X(cuptiGetGraphNodeId)                           \
+  X(cuptiProfilerInitialize)                      \
+  X(cuptiDeviceGetChipName)                       \
+  X(cuptiProfilerGetCounterAvailability)          \
+  X(cuptiProfilerHostInitialize)                  \
+  X(cuptiProfilerHostDeinitialize)                \
+  X(cuptiProfilerHostGetSupportedChips)           \
+  X(cuptiProfilerHostGetBaseMetrics)              \
+  X(cuptiProfilerHostGetSubMetrics)               \
+  X(cuptiProfilerHostGetMetricProperties)         \
+  X(cuptiProfilerHostConfigAddMetrics)            \
+  X(cuptiProfilerHostGetConfigImageSize)          \
+  X(cuptiProfilerHostGetConfigImage)              \
+  X(cuptiProfilerHostGetNumOfPasses)              \
+  X(cuptiProfilerHostEvaluateToGpuValues)         \
+  X(cuptiProfilerHostGetRangeName)                \
+  X(cuptiRangeProfilerEnable)                     \
+  X(cuptiRangeProfilerDisable)                    \
+  X(cuptiRangeProfilerStart)                      \
+  X(cuptiRangeProfilerStop)                       \
+  X(cuptiRangeProfilerPushRange)                  \
+  X(cuptiRangeProfilerPopRange)                   \
+  X(cuptiRangeProfilerSetConfig)                  \
+  X(cuptiRangeProfilerDecodeData)                 \
+  X(cuptiRangeProfilerGetCounterDataSize)         \
+  X(cuptiRangeProfilerCounterDataImageInitialize) \
+  X(cuptiRangeProfilerGetCounterDataInfo)         \
+  X(cuptiPCSamplingEnable)                        \
+  X(cuptiPCSamplingDisable)                       \
+  X(cuptiPCSamplingGetData)                       \
+  X(cuptiPCSamplingGetNumStallReasons)            \
+  X(cuptiPCSamplingGetStallReasons)               \
+  X(cuptiPCSamplingSetConfigurationAttribute)     \
+  X(cuptiPCSamplingGetConfigurationAttribute)     \
+  X(cuptiGetSassToSourceCorrelation)              \
+  X(cuptiGetCubinCrc)                             \
+  X(cuptiSassMetricsGetProperties)                \
+  X(cuptiSassMetricsSetConfig)                    \
+  X(cuptiSassMetricsUnsetConfig)                  \
+  X(cuptiSassMetricsEnable)                       \
+  X(cuptiSassMetricsDisable)                      \
+  X(cuptiSassMetricsGetDataProperties)            \
+  X(cuptiSassMetricsFlushData)                    \
+  X(cuptiPmSamplingEnable)                        \
+  X(cuptiPmSamplingDisable)                       \
+  X(cuptiPmSamplingSetConfig)                     \
+  X(cuptiPmSamplingStart)                         \
+  X(cuptiPmSamplingStop)                          \
+  X(cuptiPmSamplingDecodeData)                    \
+  X(cuptiPmSamplingGetCounterAvailability)        \
+  X(cuptiPmSamplingGetCounterDataSize)            \
+  X(cuptiPmSamplingCounterDataImageInitialize)    \
+  X(cuptiPmSamplingGetCounterDataInfo)            \
+  X(cuptiPmSamplingCounterDataGetSampleInfo)
 
 #define SEXTANT_CUPTI_ALL(X) \
   SEXTANT_CUPTI_REQUIRED(X)  \

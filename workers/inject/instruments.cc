@@ -7,6 +7,10 @@ namespace sextant::inject {
 const Instrument kInstruments[] = {
     kActivity,
     kIr,
+    kCounters,
+    kPcSampling,
+    kSassMetrics,
+    kPmSampling,
     {},
 };
 

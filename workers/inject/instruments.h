@@ -52,5 +52,9 @@ extern const Instrument kInstruments[];
 // One declaration for each instrument's source file.
 extern const Instrument kActivity;
 extern const Instrument kIr;
+extern const Instrument kCounters;
+extern const Instrument kPcSampling;
+extern const Instrument kSassMetrics;
+extern const Instrument kPmSampling;
 
 }  // namespace sextant::inject
