@@ -2,6 +2,7 @@
 #include "workers/backends/activity/activity_backend.h"
 #include "workers/backends/backend.h"
 #include "workers/backends/host/host_backend.h"
+#include "workers/backends/proton/proton_backend.h"
 #include "workers/backends/replay/replay_backend.h"
 #include "workers/backends/run/run_backend.h"
 
@@ -11,6 +12,7 @@ std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   std::vector<std::unique_ptr<Backend>> all;
   all.push_back(std::make_unique<ActivityBackend>(site));
   all.push_back(std::make_unique<HostBackend>());
+  all.push_back(std::make_unique<ProtonBackend>());
   all.push_back(std::make_unique<ReplayBackend>());
   all.push_back(std::make_unique<RunBackend>());
   return all;

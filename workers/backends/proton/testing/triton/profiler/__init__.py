@@ -1,0 +1,2 @@
+from . import mode
+from .profile import finalize, start
