@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "bench/support.h"
-#include "nlohmann/json.hpp"
+#include <nlohmann/json.hpp>
 #include "proto/chunk/encoder.h"
 #include "workers/backends/proton/raw_buffer.h"
 

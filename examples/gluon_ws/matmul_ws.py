@@ -46,9 +46,11 @@ def producer(a_desc, b_desc, a_ring, b_ring, full, empty, steps, STAGES: gl.cons
 
 @gluon.jit
 def consumer(c_desc, a_ring, b_ring, c_tile, full, empty, steps, STAGES: gl.constexpr, SCOPES: gl.constexpr):
+    rows: gl.constexpr = c_desc.block_type.shape[0]
+    columns: gl.constexpr = c_desc.block_type.shape[1]
     layout: gl.constexpr = gl.NVMMADistributedLayout(version=[3, 0], warps_per_cta=[4, 1],
-                                                     instr_shape=[16, c_desc.block_type.shape[1], 16])
-    total = gl.zeros(c_desc.block_type.shape, gl.float32, layout)
+                                                     instr_shape=[16, columns, 16])
+    total = gl.zeros([rows, columns], gl.float32, layout)
     for step in range(steps):
         slot = step % STAGES
         round_of = step // STAGES
@@ -67,9 +69,7 @@ def consumer(c_desc, a_ring, b_ring, c_tile, full, empty, steps, STAGES: gl.cons
         pl.enter_scope("epilogue")
     c_tile.store(total.to(gl.float16))
     fence_async_shared()
-    row = gl.program_id(0) * c_desc.block_type.shape[0]
-    column = gl.program_id(1) * c_desc.block_type.shape[1]
-    tma.async_copy_shared_to_global(c_desc, [row, column], c_tile)
+    tma.async_copy_shared_to_global(c_desc, [gl.program_id(0) * rows, gl.program_id(1) * columns], c_tile)
     tma.store_wait(pendings=0)
     if SCOPES:
         pl.exit_scope("epilogue")

@@ -28,7 +28,7 @@ def main():
     losses = []
     for _ in range(options.steps):
         x = torch.randn((options.batch, 64), device=device)
-        loss = torch.nn.functional.mse_loss(model(x), torch.sin(x @ weights / 4))
+        loss = torch.nn.functional.mse_loss(model(x), torch.sin(x @ weights / 16))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -6,11 +6,11 @@
 #include <map>
 #include <tuple>
 #include <utility>
+#include <nlohmann/json.hpp>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
-#include "nlohmann/json.hpp"
 #include "proto/status/status.h"
 
 namespace sextant::backends::proton {

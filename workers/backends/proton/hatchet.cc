@@ -3,10 +3,10 @@
 #include <cmath>
 #include <map>
 #include <utility>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "nlohmann/json.hpp"
 #include "proto/chunk/names.h"
 
 namespace sextant::backends::proton {

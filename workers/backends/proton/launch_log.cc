@@ -1,8 +1,8 @@
 #include "workers/backends/proton/launch_log.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
-#include "nlohmann/json.hpp"
 #include "proto/chunk/names.h"
 
 namespace sextant::backends::proton {

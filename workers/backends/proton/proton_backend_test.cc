@@ -241,9 +241,9 @@ TEST_CASE("the host's view becomes counters, the table of launches and a trace")
   const Results results;
   results.Write("proton/launches-1.jsonl", R"({"kind":"process","monotonic_ns":5})" "\n");
   fs::copy_file("tests/recordings/proton/host.hatchet", results.path() / "proton" / "host.hatchet");
-  results.Write("proton/host.chrome_trace",
+  results.Write("proton/kernels.chrome_trace",
                 R"({"traceEvents":[{"name":"a","cat":"kernel","ph":"X","ts":0.0,"dur":2.0,"tid":7},)"
-                R"({"name":"b","cat":"kernel","ph":"X","ts":3.0,"dur":1.0,"tid":7}]})");
+                R"({"name":"_Z1bi","cat":"kernel","ph":"X","ts":3.0,"dur":1.0,"tid":7}]})");
   const auto collected = results.Collect({{"mode", "host"}});
   INFO(collected.status());
   REQUIRE(collected.ok());
@@ -251,7 +251,8 @@ TEST_CASE("the host's view becomes counters, the table of launches and a trace")
   REQUIRE(collected->tables.size() == 1);
   const v1::DataTable& launches = collected->tables[0];
   CHECK(launches.rows() == 2);
-  CHECK(table::TextAt(*table::Find(launches, "kernel"), 1) == "b");
+  CHECK(table::TextAt(*table::Find(launches, "kernel"), 1) == "b(int)");
+  CHECK(table::TextAt(*table::Find(launches, "mangled"), 1) == "_Z1bi");
   CHECK(table::NumberAt(*table::Find(launches, "duration_ns"), 0) == 2000);
   const auto decoded = chunk::DecodeUntrusted(collected->chunks[0]);
   REQUIRE(decoded.ok());

@@ -7,7 +7,7 @@ recorded goes to `directory`:
 
     launches-<pid>.jsonl   one JSON object a line, written when it happens
     <pid>-<n>.raw          the raw buffer of the n-th launch, as Proton's host buffer holds it
-    host.hatchet, host.chrome_trace, intra.chrome_trace     what Proton writes itself, at the end
+    host.hatchet, kernels.chrome_trace, intra.chrome_trace     what Proton writes itself, at the end
 
 Nothing is asked of Proton's version: what a version offers is looked for, and what is missing is said
 in a "note" line. Only the standard library is imported before the program asks for more.
@@ -226,7 +226,6 @@ class Intra:
 
     def prepare(self):
         import triton.profiler as proton
-        import triton.profiler.profile as profile
         from triton.profiler.hooks import instrumentation
         from triton.runtime.jit import JITFunction
 
@@ -237,9 +236,11 @@ class Intra:
                 self.log.note("this Proton shows no raw buffer: its Chrome trace was read instead, which "
                               "knows neither lost records nor launches")
             self.raw.keep_reader = True
-        self.real_start = profile.start
-        for module in (proton, profile):
-            module.start = self.on_users_start
+        self.real_start = proton.start
+        # The module of this name is hidden by the function of this name.
+        for module in (proton, sys.modules.get("triton.profiler.profile")):
+            if hasattr(module, "start"):
+                module.start = self.on_users_start
         run, outer = JITFunction.run, self
 
         def first_run(this, *args, **kwargs):
@@ -273,6 +274,8 @@ class Intra:
         for name in [name for name in wanted if name not in fields]:
             self.log.note(f"this Proton has no option {name}; it was not set")
             del wanted[name]
+        if wanted.get("granularity", "warp") != "warp":
+            self.log.note("Proton 3.6 compiles scopes by warp alone, though it knows other granularities")
         self.session = self.real_start(os.path.join(self.options["directory"], "intra"), data="trace",
                                        backend="instrumentation", mode=mode.Default(**wanted))
         try:
@@ -305,9 +308,9 @@ class Host:
         self.proton = proton
         amd = os.path.exists("/dev/kfd") and not os.path.exists("/dev/nvidiactl")
         hook = "triton" if self.options["hook"] else None
-        for data in ("tree", "trace"):
+        for data, name in (("tree", "host"), ("trace", "kernels")):  # one name is one session
             try:
-                self.sessions.append(proton.start(os.path.join(self.options["directory"], "host"), data=data,
+                self.sessions.append(proton.start(os.path.join(self.options["directory"], name), data=data,
                                                   backend="roctracer" if amd else "cupti",
                                                   context=self.options["context"], hook=hook))
             except Exception as error:

@@ -63,6 +63,41 @@ TEST_CASE("a recording of an H200 has the cycles that Proton's own trace has") {
   CHECK(Sorted(ours) == Sorted(theirs));
 }
 
+TEST_CASE("a warp-specialised kernel's recording has the roles of its warps") {
+  const std::string raw = testing::Recording("gluon_ws.bin");
+  const Recorded ours = Import({raw.begin(), raw.end()}, 1,
+                               {"wait_full", "mma", "epilogue", "wait_empty", "issue_loads"});
+  Recording chrome;
+  REQUIRE(AddChromeTraceUntrusted(testing::Recording("gluon_ws.chrome_trace"), chrome).ok());
+  CHECK(Sorted(ours) == Sorted(chrome.Finish(1)));
+  REQUIRE(ours.trace.tracks.size() == 4 * 5);
+  std::map<uint32_t, std::string> roles;
+  for (const chunk::Track& track : ours.trace.tracks) roles[track.warp] = ours.trace.roles[track.role];
+  const std::string consumer = "wait_full+mma+epilogue";
+  CHECK(roles == std::map<uint32_t, std::string>{{0, consumer}, {1, consumer}, {2, consumer},
+                                                 {3, consumer}, {6, "wait_empty+issue_loads"}});
+}
+
+TEST_CASE("a recording that wrapped on hardware keeps the last records of every warp") {
+  const std::string raw = testing::Recording("mm_wrapped.bin");
+  const Recorded recorded =
+      Import({raw.begin(), raw.end()}, 0.505, {"mainloop", "load", "dot", "epilogue"});
+  // 132 records a warp, 16 kept: an end of dot, then six pairs of load and dot, then the mainloop's
+  // end without its begin, and the epilogue.
+  REQUIRE(recorded.trace.tracks.size() == 256 * 8);
+  CHECK(recorded.losses.overwritten == 256 * 8 * 116);
+  CHECK(recorded.losses.backwards == 0);
+  CHECK(recorded.losses.begins_without_end == 0);
+  std::map<std::string, size_t> count;
+  for (const auto& i : recorded.instances) ++count[recorded.trace.regions[i.region]];
+  CHECK(count == std::map<std::string, size_t>{{"load", 256 * 8 * 3}, {"dot", 256 * 8 * 3},
+                                               {"epilogue", 256 * 8}});
+  for (const auto& i : recorded.instances) {
+    // Placed at the end of CTAs that took 26 µs.
+    if (i.start < 20'000 || i.start > 60'000 || i.duration > 10'000) FAIL(i.start << " " << i.duration);
+  }
+}
+
 TEST_CASE("CTAs keep their starts in ns, and a lower bound of the clock's rate is told from them") {
   const std::string raw = testing::Recording("mm_shared_0.bin");
   Recording recording;

@@ -1,7 +1,11 @@
 #include "workers/backends/proton/results.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -27,6 +31,7 @@ constexpr uint64_t kMaxLogBytes = 256u << 20;
 constexpr uint64_t kMaxRawBytes = uint64_t{8} << 30;
 constexpr uint64_t kMaxTextBytes = uint64_t{4} << 30;
 constexpr size_t kMaxHostKernels = 4'000'000;
+constexpr size_t kMaxKernelBytes = 4096;
 constexpr double kDefaultClockHz = 1e9;
 constexpr double kClockTolerance = 0.97;   // a clock may have fallen by so much after a launch
 constexpr uint64_t kMaxClockKhz = 10'000'000;
@@ -62,6 +67,14 @@ Logs ReadLogs(const std::filesystem::path& folder) {
   }
   if (malformed > 0) logs.notes.push_back(absl::StrCat(malformed, " lines of the log were malformed"));
   return logs;
+}
+
+std::string Demangled(const std::string& name) {
+  if (name.rfind("_Z", 0) != 0) return name;
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(
+      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &free);
+  return text == nullptr ? name : chunk::CleanName(text.get(), kMaxKernelBytes);
 }
 
 std::string HowItEnded(const v1::ExitReport& exit) {
@@ -232,7 +245,7 @@ absl::StatusOr<Collected> CollectHost(const RunRecord& run) {
   collected.notes = std::move(logs.notes);
   std::vector<HostKernel> kernels;
   if (absl::StatusOr<std::string> text =
-          ReadResultFile(folder / "host.chrome_trace", kMaxTextBytes);
+          ReadResultFile(folder / "kernels.chrome_trace", kMaxTextBytes);
       text.ok()) {
     absl::StatusOr<std::vector<HostKernel>> read = ReadHostKernelsUntrusted(*text, kMaxHostKernels);
     if (read.ok()) {
@@ -246,6 +259,7 @@ absl::StatusOr<Collected> CollectHost(const RunRecord& run) {
     absl::StatusOr<std::vector<v1::Counter>> read = ReadHatchetUntrusted(*text);
     if (read.ok()) {
       collected.counters = *std::move(read);
+      for (v1::Counter& counter : collected.counters) counter.set_kernel(Demangled(counter.kernel()));
     } else {
       collected.notes.emplace_back(read.status().message());
     }
@@ -260,6 +274,7 @@ absl::StatusOr<Collected> CollectHost(const RunRecord& run) {
   const auto number = launches.Int("launch");
   const auto process = launches.Int("process");
   const auto name = launches.Text("kernel");
+  const auto mangled = launches.Text("mangled");
   const auto stream = launches.Text("stream");
   const auto start = launches.Int("start_ns", "ns");
   const auto end = launches.Int("end_ns", "ns");
@@ -270,7 +285,9 @@ absl::StatusOr<Collected> CollectHost(const RunRecord& run) {
   std::vector<chunk::Instance> instances;
   const chunk::Limits limits;
   for (size_t i = 0; i < kernels.size(); ++i) {
-    const HostKernel& kernel = kernels[i];
+    HostKernel& kernel = kernels[i];
+    launches.Set(mangled, kernel.kernel);
+    kernel.kernel = Demangled(kernel.kernel);
     launches.Set(number, static_cast<int64_t>(i));
     launches.Set(process, 0);
     launches.Set(name, kernel.kernel);

@@ -1,2 +1,2 @@
 from . import mode
-from .profile import finalize, start
+from .profile import finalize, profile, start
