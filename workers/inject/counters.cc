@@ -1,6 +1,7 @@
 // The instrument `counters`: hardware counters of each launch, by CUPTI's Range Profiler.
 //
-// Options: metrics (names, '+' between), replay (kernel, application), part (application replay:
+// Options: metrics (names, '+' between), wanted (the same, but those that the chip lacks are left
+// out), replay (kernel, application), part (application replay:
 // which hardware pass, from 1), skip and launches (which launches are counted).
 //
 // A metric set that fits into one hardware pass needs no replay: launches then run once, in order,
@@ -30,8 +31,8 @@ class ContextCounters {
  public:
   explicit ContextCounters(Session& session) : session_(session), plan_(session.cupti) {}
 
-  bool SetUp(CUcontext context, const std::vector<std::string>& metrics, bool application,
-             uint64_t part);
+  bool SetUp(CUcontext context, const std::vector<std::string>& metrics,
+             const std::vector<std::string>& wanted, bool application, uint64_t part);
   bool Switch(bool on);
   // Launches since the last Flush(), in order.
   void Add(const LaunchRecord& record) { pending_.push_back(record); }
@@ -71,7 +72,8 @@ class ContextCounters {
 };
 
 bool ContextCounters::SetUp(CUcontext context, const std::vector<std::string>& metrics,
-                            bool application, uint64_t part) {
+                            const std::vector<std::string>& wanted, bool application,
+                            uint64_t part) {
   const uint64_t begin_ns = MonotonicNs();
   const CuptiApi& api = session_.cupti;
   context_ = context;
@@ -93,10 +95,19 @@ bool ContextCounters::SetUp(CUcontext context, const std::vector<std::string>& m
 
   Problem problem;
   std::vector<std::string> chosen = metrics;
+  for (const std::string& metric : wanted) {
+    if (std::find(chosen.begin(), chosen.end(), metric) != chosen.end()) continue;
+    MetricPlan alone(api);
+    if (alone.Make(CUPTI_PROFILER_TYPE_RANGE_PROFILER, chip, availability, {metric}, &problem)) {
+      chosen.push_back(metric);
+    } else {
+      session_.file.Note(chip + " has no " + metric + "; it was left out");
+    }
+  }
   size_t parts = 1;
   if (application) {
     std::vector<std::vector<std::string>> groups;
-    if (!SplitIntoPasses(api, CUPTI_PROFILER_TYPE_RANGE_PROFILER, chip, availability, metrics,
+    if (!SplitIntoPasses(api, CUPTI_PROFILER_TYPE_RANGE_PROFILER, chip, availability, chosen,
                          &groups, &problem)) {
       Report(session_, kRange, problem);
       return false;
@@ -274,7 +285,7 @@ struct State {
 
   Session& session;
   Launches launches;
-  std::vector<std::string> metrics;
+  std::vector<std::string> metrics, wanted;
   bool application = false;
   uint64_t part = 1;
   uint64_t skip = 0;
@@ -301,7 +312,7 @@ void OnContext(CUcontext context, CUpti_CallbackId id) {
   const Locked locked(s.lock);
   if (id == CUPTI_CBID_RESOURCE_CONTEXT_CREATED) {
     auto counters = std::make_unique<ContextCounters>(s.session);
-    if (counters->SetUp(context, s.metrics, s.application, s.part)) {
+    if (counters->SetUp(context, s.metrics, s.wanted, s.application, s.part)) {
       s.contexts[context] = std::move(counters);
     }
   } else if (id == CUPTI_CBID_RESOURCE_CONTEXT_DESTROY_STARTING) {
@@ -402,6 +413,7 @@ bool Start(Session& session) {
   }
   State* const s = new State(session);
   s->metrics = SplitNames(session.options.Text("counters.metrics"));
+  s->wanted = SplitNames(session.options.Text("counters.wanted"));
   s->application = session.options.Text("counters.replay") == "application";
   s->part = std::max<uint64_t>(1, session.options.Number("counters.part", 1));
   s->skip = session.options.Number("counters.skip", 0);

@@ -82,7 +82,7 @@ void CommonFrames::TakeCode(const injected::Process& from, uint32_t process,
     const std::string_view digest(reinterpret_cast<const char*>(record.sass_digest),
                                   sizeof(record.sass_digest));
     if (digest.find_first_not_of('\0') != std::string_view::npos) {
-      code.sass_digest = absl::BytesToHexString(digest);
+      code.sass_digest = absl::BytesToHexString(std::string(digest));
     }
     if (record.bytes == kInstructionBytes) {
       code.opcode = OpcodeOf(record.instruction, record.architecture);

@@ -1,11 +1,7 @@
 #include "workers/backends/profiling/units.h"
 
-#include <utility>
+#include <algorithm>
 #include <vector>
-
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 
 namespace sextant::backends::profiling {
 namespace {
@@ -16,27 +12,36 @@ std::string Plural(std::string_view dimension) {
   if (dimension == "percent") return "%";
   if (dimension == "nanosecond") return "ns";
   if (dimension == "second") return "s";
-  if (absl::EndsWith(dimension, "cycle")) return "cycles";
-  if (absl::EndsWith(dimension, "s")) return std::string(dimension);
-  return absl::StrCat(dimension, "s");
+  if (dimension.ends_with("cycle")) return "cycles";
+  if (dimension.ends_with("sector")) return "sectors";
+  if (dimension.ends_with("bank_conflict")) return "conflicts";
+  if (dimension.ends_with("s")) return std::string(dimension);
+  return std::string(dimension) + "s";
 }
 
 std::string Base(std::string_view dimension) {
-  const std::pair<std::string_view, std::string_view> parts =
-      absl::StrSplit(dimension, absl::MaxSplits('/', 1));
-  if (parts.second.empty()) return Plural(parts.first);
-  std::string below = Plural(parts.second);
+  const size_t slash = dimension.find('/');
+  if (slash == std::string_view::npos) return Plural(dimension);
+  std::string below = Plural(dimension.substr(slash + 1));
   // "instructions/cycle": of one.
-  if (absl::EndsWith(below, "s") && below != "ns") below.pop_back();
-  return absl::StrCat(Plural(parts.first), "/", below);
+  if (below.ends_with("s") && below != "ns" && below != "s") below.pop_back();
+  return Plural(dimension.substr(0, slash)) + "/" + below;
 }
+
+bool Has(std::string_view text, char c) { return text.find(c) != std::string_view::npos; }
 
 // ".avg.per_second" of "dram__bytes.avg.per_second"; groups have dots before the "__".
 std::vector<std::string_view> Suffixes(std::string_view metric) {
   const size_t unit = metric.find("__");
   const size_t dot = metric.find('.', unit == std::string_view::npos ? 0 : unit);
   if (dot == std::string_view::npos) return {};
-  return absl::StrSplit(metric.substr(dot + 1), '.');
+  std::vector<std::string_view> suffixes;
+  for (size_t begin = dot + 1; begin <= metric.size();) {
+    const size_t end = std::min(metric.find('.', begin), metric.size());
+    suffixes.push_back(metric.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return suffixes;
 }
 
 }  // namespace
@@ -44,17 +49,17 @@ std::vector<std::string_view> Suffixes(std::string_view metric) {
 std::string UnitOf(std::string_view metric, std::string_view dimension) {
   const std::vector<std::string_view> suffixes = Suffixes(metric);
   for (const std::string_view suffix : suffixes) {
-    if (suffix == "pct" || absl::StartsWith(suffix, "pct_of_")) return "%";
+    if (suffix == "pct" || suffix.starts_with("pct_of_")) return "%";
     if (suffix == "ratio") {
-      return absl::StrContains(dimension, "/") ? Base(dimension) : "";
+      return Has(dimension, '/') ? Base(dimension) : "";
     }
-    if (suffix == "per_second") return absl::StrCat(Base(dimension), "/s");
-    if (absl::StartsWith(suffix, "per_cycle_")) {
+    if (suffix == "per_second") return Base(dimension) + "/s";
+    if (suffix.starts_with("per_cycle_")) {
       // CUPTI's dimension of such a value sometimes has the cycle already.
       const std::string base = Base(dimension);
-      return absl::StrContains(base, "/") ? base : absl::StrCat(base, "/cycle");
+      return Has(base, '/') ? base : base + "/cycle";
     }
-    if (suffix == "peak_sustained" || absl::StartsWith(suffix, "peak_sustained_")) {
+    if (suffix == "peak_sustained" || suffix.starts_with("peak_sustained_")) {
       return Base(dimension);
     }
   }
