@@ -21,11 +21,3 @@ function(sextant_install_inside target)
   install(TARGETS ${target} LIBRARY DESTINATION lib/sextant RUNTIME DESTINATION lib/sextant)
   add_dependencies(sextant_installed ${target})
 endfunction()
-
-# sextant_install_inside_files(FILE…): files of this folder that programs read inside the sandbox.
-function(sextant_install_inside_files)
-  foreach(file IN LISTS ARGN)
-    configure_file(${file} ${SEXTANT_INSIDE_DIR}/${file} COPYONLY)
-    install(FILES ${file} DESTINATION lib/sextant)
-  endforeach()
-endfunction()

@@ -42,9 +42,10 @@ inline bool Eventually(const std::function<bool()>& condition) {
   return true;
 }
 
+// On disk: /tmp may be memory (Debian 13), and what a program writes there counts as its memory.
 class TempDir {
  public:
-  explicit TempDir(const std::string& base = "/tmp") {
+  explicit TempDir(const std::string& base = "/var/tmp") {
     std::string pattern = absl::StrCat(base, "/sextant-sandbox-XXXXXX");
     path_ = mkdtemp(pattern.data());
     std::filesystem::permissions(path_, std::filesystem::perms(0755));
