@@ -15,6 +15,7 @@
 
 #include "workers/agent/agent.h"
 #include "workers/agent/probe.h"
+#include "workers/agent/site.h"
 #include "workers/backends/backend.h"
 #include "workers/installation.h"
 #include "workers/sandbox/sandbox.h"
@@ -36,6 +37,9 @@ struct Settings {
   std::vector<std::string> shell_command;
   double drain_s = 30;
   uint64_t cache_gib = 8;
+  agent::SiteFlags site;
+  std::string driver_root = "/";
+  std::string gpu_lock_dir;
 };
 
 void Declare(CLI::App& app, Settings& settings) {
@@ -64,6 +68,27 @@ void Declare(CLI::App& app, Settings& settings) {
   app.add_option("--record", settings.agent.record_dir,
                  "Write a recording of every measuring pass into this directory, for "
                  "`sextant run --pass replay:DIR`");
+  app.add_option("--lib-dir", settings.site.lib_dir,
+                 "Holds the library loaded into CUDA programs; default: ../lib/sextant beside this program");
+  app.add_option("--cuda", settings.site.cuda,
+                 "The CUDA toolkit; default: $CUDA_HOME, else /usr/local/cuda");
+  app.add_option("--exec-backends", settings.site.exec_backends,
+                 "Directory of third-party backends: one executable for each exec:NAME");
+  app.add_option("--tool", settings.site.tools,
+                 "NAME=PATH of a tool that is not part of the toolkit; may be repeated");
+  app.add_option("--expose", settings.site.exposed,
+                 "Directory that programs see too, read-only; may be repeated");
+  app.add_option("--path-prefix", settings.site.path,
+                 "Directory put first in PATH inside, exposed with what it needs (a Python "
+                 "environment's bin); may be repeated");
+  app.add_option("--driver-root", settings.driver_root,
+                 "Where the NVIDIA driver's libraries and dev/ lie, if not in the system's root")
+      ->capture_default_str();
+  app.add_option("--gpu-lock-dir", settings.gpu_lock_dir,
+                 "Where the workers of this machine lock GPUs; default: /run/lock, else /tmp");
+  app.add_option("--lock-gpu-clocks", settings.agent.gpu.lock_clocks_mhz,
+                 "Lock the SM clock of all GPUs to this many MHz while the worker runs (needs the "
+                 "permission to); default: clocks are never changed");
   app.add_option("--log-level", settings.log_level, "trace, debug, info, warn, error or off")
       ->capture_default_str();
   app.add_option("--shell", settings.shell,
@@ -112,12 +137,16 @@ int main(int argc, char** argv) {
   std::error_code error;
   const Installation own = FindInstallation(std::filesystem::read_symlink("/proc/self/exe", error));
   settings.sandbox.bwrap_path = own.bwrap;
-  settings.agent.site.libraries = own.libraries;
   settings.agent.state_dir = settings.state;
   settings.agent.limits.blob_cache_bytes = settings.cache_gib << 30;
+  settings.agent.gpu.driver_root = settings.driver_root;
+  settings.agent.gpu.lock_directory = settings.gpu_lock_dir;
   spdlog::set_default_logger(spdlog::stderr_logger_mt("worker"));
   spdlog::set_pattern("ts=%Y-%m-%dT%H:%M:%S.%eZ level=%l %v", spdlog::pattern_time_type::utc);
   spdlog::set_level(spdlog::level::from_str(settings.log_level));
+  auto site = agent::CompleteSite(settings.site, own.libraries);
+  if (!site.ok()) return Fail(site.status());
+  settings.agent.site = *std::move(site);
   if (settings.probe) {
     std::printf("%s\n", agent::ProbeJson(settings.agent, settings.sandbox).c_str());
     return 0;
@@ -136,10 +165,12 @@ int main(int argc, char** argv) {
 
   auto box = MakeSandbox(settings);
   if (!box.ok()) return Fail(box.status());
-  auto worker = agent::Agent::Start(settings.agent, *std::move(box), backends::AllBackends(settings.agent.site));
+  auto worker = agent::Agent::Start(settings.agent, *std::move(box),
+                                    backends::AllBackends(settings.agent.site));
   if (!worker.ok()) return Fail(worker.status());
-  spdlog::info("msg=\"started\" name={} coordinator={} sandbox=\"{}\"", (*worker)->info().name(),
-               settings.agent.coordinator, (*worker)->info().sandbox());
+  const v1::WorkerInfo info = (*worker)->info();
+  spdlog::info("msg=\"started\" name={} coordinator={} sandbox=\"{}\"", info.name(),
+               settings.agent.coordinator, info.sandbox());
   std::thread obey([&] { Obey(signals, settings.drain_s, **worker); });
   const bool drained = (*worker)->WaitDrained();
   pthread_kill(obey.native_handle(), SIGUSR1);

@@ -114,6 +114,7 @@ void App::Submitting() {
   run->add_option("--wall", r.wall, "Time limit of one pass: 60s");
   run->add_option("--hang", r.hang, "Stop a pass without output and CPU use for this long: 30s");
   run->add_option("--pids", r.pids, "Limit on processes and threads")->check(CLI::PositiveNumber);
+  run->add_flag("--gpu", r.gpu, "The program needs a GPU in every pass; found out by itself when a pass looks into kernels");
   run->add_option("--rootfs", r.rootfs, "Directory on the worker used as root file system");
   run->add_option("--stdin", r.stdin_file, "File given to the program's standard input, at most 1 MiB");
   run->add_option("--request-id", r.request_id, "Submitting twice with one id makes one job");
@@ -245,10 +246,13 @@ void App::Machine() {
   up->add_option("--listen", v_.up.listen, "Also listen on HOST:PORT; beyond 127.0.0.1 anyone who reaches it may use it");
   up->add_option("--state", v_.up.state, "Directory of all data; default SEXTANT_HOME");
   up->add_flag("--foreground", v_.up.foreground, "Stay, and stop everything on Ctrl-C");
+  up->add_option("ARGS", v_.up.worker, "Arguments of sextant-worker, after --");
   up->add_option("--wait", v_.up.wait_s, "Seconds to wait until it answers; default 60");
   CLI::App* down = Command("down", "Stop what `sextant up` started", [this](Context& c) { return Down(c, v_.state); });
   down->add_option("--state", v_.state, "The directory given to `up`");
-  Command("doctor", "What this machine can and cannot do, and why", [](Context& c) { return Doctor(c); });
+  CLI::App* doctor = Command("doctor", "What this machine can and cannot do, and why",
+                             [this](Context& c) { return Doctor(c, v_.words); });
+  doctor->add_option("ARGS", v_.words, "Arguments of sextant-worker, after --");
   CLI::App* worker = Command("worker", "Run a worker in the foreground; arguments after -- are sextant-worker's",
                              [this](Context& c) { return Worker(c, v_.words); });
   worker->add_option("ARGS", v_.words, "Arguments of sextant-worker, after --");

@@ -30,7 +30,7 @@ struct RunOptions {
   std::vector<std::string> passes;
   std::string name;
   std::vector<std::string> files, directories, env, labels;
-  bool fresh = false, keep = false, detach = false, plan = false, local = false, no_timeline = false;
+  bool gpu = false, fresh = false, keep = false, detach = false, plan = false, local = false, no_timeline = false;
   std::string salt;
   int priority = 0;
   std::string deadline;
@@ -114,12 +114,13 @@ int Version(Context& context);
 struct UpOptions {
   std::string listen;         // HOST:PORT beside the socket; empty: the socket alone
   std::string state;          // instead of the home directory
+  std::vector<std::string> worker;   // arguments for sextant-worker
   bool foreground = false;
   double wait_s = 60;
 };
 int Up(Context& context, const UpOptions& options);
 int Down(Context& context, const std::string& state);
-int Doctor(Context& context);
+int Doctor(Context& context, const std::vector<std::string>& worker_arguments);
 int Worker(Context& context, const std::vector<std::string>& arguments);
 int Shell(Context& context, int64_t pass_id);
 int Completion(Context& context, const std::string& shell);

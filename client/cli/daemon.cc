@@ -115,9 +115,9 @@ absl::Status Start(Context& context, const Home& home, const UpOptions& options,
   auto worker_process = ReadPidFile(home.Run("worker.pid"));
   if (!worker_process) {
     started = true;
-    ASSIGN_OR_RETURN(worker_process,
-                     SpawnDetached({worker, "--coordinator", home.SocketAddress(), "--state", home.directory + "/worker"},
-                                   home.Log("worker.log")));
+    std::vector<std::string> argv = {worker, "--coordinator", home.SocketAddress(), "--state", home.directory + "/worker"};
+    argv.insert(argv.end(), options.worker.begin(), options.worker.end());
+    ASSIGN_OR_RETURN(worker_process, SpawnDetached(argv, home.Log("worker.log")));
     RETURN_IF_ERROR(WritePidFile(home.Run("worker.pid"), *worker_process));
   }
   return WaitForWorker(service, *worker_process, home.Log("worker.log"), options.wait_s);

@@ -16,12 +16,13 @@ const char* NameOf(Health health) {
 }  // namespace
 
 // With --format json one object per check: {"check", "state", "detail", "remedy", "required"}.
-int Doctor(Context& context) {
+int Doctor(Context& context, const std::vector<std::string>& worker_arguments) {
   bool can_run = true;
   size_t columns = 16;
   std::vector<Finding> findings;
-  for (auto check : {CheckPrograms, CheckSandbox, CheckMeasuring, CheckResources}) {
-    for (Finding& f : check(context)) findings.push_back(std::move(f));
+  for (auto& more : {CheckPrograms(context), CheckSandbox(context),
+                     CheckMeasuring(context, worker_arguments), CheckResources(context)}) {
+    findings.insert(findings.end(), more.begin(), more.end());
   }
   for (const Finding& f : findings) columns = std::max(columns, Columns(Escape(f.name, 40)));
   for (const Finding& f : findings) {

@@ -20,7 +20,8 @@ struct Finding {
 
 std::vector<Finding> CheckPrograms(Context& context);
 std::vector<Finding> CheckSandbox(Context& context);
-std::vector<Finding> CheckMeasuring(Context& context);
+// `arguments` are those the worker of this machine is started with.
+std::vector<Finding> CheckMeasuring(Context& context, const std::vector<std::string>& arguments);
 std::vector<Finding> CheckResources(Context& context);
 // What `sextant-worker --probe` printed, as findings: one per backend, and the sandbox it would use.
 std::vector<Finding> ReadProbe(const std::string& json);

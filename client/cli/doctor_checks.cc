@@ -260,11 +260,13 @@ std::vector<Finding> CheckSandbox(Context& context) {
   return findings;
 }
 
-std::vector<Finding> CheckMeasuring(Context& context) {
+std::vector<Finding> CheckMeasuring(Context& context, const std::vector<std::string>& arguments) {
   std::vector<Finding> findings = {CheckCounters(), CheckGpu()};
   auto worker = FindProgram("sextant-worker", context.own_executable, context.environment);
   if (!worker.ok()) return findings;
-  const auto probe = RunAndRead({*worker, "--probe"}, kProbeTimeoutS);
+  std::vector<std::string> argv = {*worker, "--probe"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  const auto probe = RunAndRead(argv, kProbeTimeoutS);
   if (!probe.ok() || probe->exit_code != 0) {
     findings.push_back({"worker probe", Health::kMissing,
                         probe.ok() ? absl::StrCat("sextant-worker --probe ended with ", probe->exit_code)

@@ -123,6 +123,7 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
   for (const std::string& directory : o.directories) {
     RETURN_IF_ERROR(bundle.AddArgument(directory), "--dir");
   }
+  if (o.gpu) workload.set_device("gpu");
   RETURN_IF_ERROR(FillProgram(context, o, profile.passes(0), bundle, workload));
   if (!o.stdin_file.empty()) {
     std::ifstream file(o.stdin_file, std::ios::binary);

@@ -168,7 +168,7 @@ std::vector<WorkerHub::SlotGroup> WorkerHub::FreeSlots() const {
     for (; cpu > 0; --cpu)
       add(store::Pool::kCpu, job::SlotOffers(session.info), session.info.name(), "");
     for (const auto& device : session.info.devices())
-      if (!busy.contains(device.name()))
+      if (device.unhealthy().empty() && !busy.contains(device.name()))
         add(store::Pool::kDevice, job::DeviceOffers(session.info, device), session.info.name(),
             device.name());
   }

@@ -136,6 +136,9 @@ absl::Status CheckWorkload(const v1::ServiceLimits& limits, const std::string& f
       (workload->rootfs().front() != '/' || workload->rootfs().size() > limits.max_path_bytes() ||
        absl::StrContains(workload->rootfs(), "/..")))
     return InvalidArgumentError(StrCat(field, ".rootfs: must be an absolute path without \"..\""));
+  if (!workload->device().empty() && workload->device() != "gpu")
+    return InvalidArgumentError(StrCat(field, ".device: \"", absl::CHexEscape(workload->device()),
+                                       "\", must be \"gpu\" or empty"));
   if (workload->stdin_text().size() > limits.max_stdin_bytes())
     return InvalidArgumentError(StrCat(field, ".stdin_text: ", workload->stdin_text().size(),
                                        " bytes, at most max_stdin_bytes = ",
@@ -154,6 +157,11 @@ absl::Status CheckProfile(const v1::ServiceLimits& limits, const std::string& fi
     RETURN_IF_ERROR(CheckName(at + ".backend", pass.backend(), limits.max_name_bytes()));
     if (static_cast<uint32_t>(pass.options_size()) > limits.max_labels())
       return InvalidArgumentError(StrCat(at, ".options: at most ", limits.max_labels()));
+    const auto device = pass.options().find("device");
+    if (device != pass.options().end() && device->second != "gpu" && device->second != "host")
+      return InvalidArgumentError(StrCat(at, ".options[\"device\"]: \"",
+                                         absl::CHexEscape(device->second),
+                                         "\", must be \"gpu\" or \"host\""));
     total += std::max(1u, pass.repeat());
   }
   if (total > limits.max_passes_per_task())

@@ -15,6 +15,12 @@ constexpr int kPoolCpu = 0;
 constexpr int kPoolDevice = 1;
 constexpr int kPoolCoordinator = 2;
 
+constexpr char kHost[] = "host";
+constexpr char kGpu[] = "gpu";
+constexpr char kNoDevice[] = "-";
+// The one option that is not the backend's: what the pass occupies, "gpu" or "host".
+constexpr char kDeviceOption[] = "device";
+
 const v1::BackendOffer* FindOffer(const v1::WorkerInfo& worker, const std::string& backend) {
   for (const auto& offer : worker.backends())
     if (offer.name() == backend) return &offer;
@@ -30,10 +36,30 @@ bool AllowsRootfs(const v1::WorkerInfo& worker, const std::string& rootfs) {
                      });
 }
 
-// The first worker that can run a pass of `backend` with this root file system.
+// What a pass of `offer` occupies by itself.
+const std::string& KindOfDevice(const v1::BackendOffer& offer) {
+  static const auto& host = *new std::string(kHost);
+  return offer.device_kind().empty() ? host : offer.device_kind();
+}
+
+// The first device of this kind that is well; null: none, `why` says more.
+const v1::Device* FindDevice(const v1::WorkerInfo& worker, const std::string& kind,
+                             std::string* why) {
+  *why = absl::StrCat("it has no device of kind ", kind);
+  for (const auto& device : worker.devices()) {
+    if (device.kind() != kind) continue;
+    if (device.unhealthy().empty()) return &device;
+    *why = absl::StrCat("its ", device.name(), " is not well: ", device.unhealthy());
+  }
+  return nullptr;
+}
+
+// The first worker that can run a pass of `backend` with this root file system, on a device of
+// `kind` (empty: the backend's own; "-": a CPU slot).
 absl::StatusOr<const v1::WorkerInfo*> FindWorker(const PlanContext& context,
                                                  const std::string& backend,
-                                                 const std::string& rootfs) {
+                                                 const std::string& rootfs,
+                                                 const std::string& kind) {
   std::vector<std::string> reasons;
   for (const auto& worker : context.workers) {
     const auto* offer = FindOffer(worker, backend);
@@ -44,35 +70,60 @@ absl::StatusOr<const v1::WorkerInfo*> FindWorker(const PlanContext& context,
     } else if (!AllowsRootfs(worker, rootfs)) {
       reasons.push_back(absl::StrCat(worker.name(), " does not allow the root file system ", rootfs,
                                      " (start it with --allow-rootfs)"));
+    } else if (std::string why;
+               kind != kNoDevice &&
+               FindDevice(worker, kind.empty() ? KindOfDevice(*offer) : kind, &why) == nullptr) {
+      reasons.push_back(absl::StrCat(worker.name(), ": ", why));
     } else {
       return &worker;
     }
   }
   if (reasons.size() > 5) reasons.resize(5);
   return absl::FailedPreconditionError(
-      absl::StrCat("no worker offers backend ", backend, ": ",
+      absl::StrCat("no worker offers backend ", backend,
+                   kind.empty() || kind == kNoDevice ? "" : absl::StrCat(" on a ", kind), ": ",
                    reasons.empty() ? "no worker is known; start one with `sextant worker`"
                                    : absl::StrJoin(reasons, "; ")));
 }
 
+// Whether the program needs a GPU in every pass: it says so, or one of its passes looks into GPU
+// kernels, and then its clean pass launches them too.
+bool NeedsGpu(const PlanContext& context, const v1::TaskSpec& task, const v1::Workload& workload) {
+  if (workload.device() == kGpu) return true;
+  if (task.kind_case() != v1::TaskSpec::kProfile) return false;
+  for (const auto& spec : task.profile().passes()) {
+    for (const auto& worker : context.workers) {
+      const auto* offer = FindOffer(worker, spec.backend());
+      if (offer != nullptr && offer->device_kind() == kGpu) return true;
+    }
+  }
+  return false;
+}
+
 // A measurement takes a device for itself. A plain run of a profile task is one too: it is the clean
-// pass that gives the time.
+// pass that gives the time. So does any program that needs a GPU.
 absl::StatusOr<PlannedPasses> PlanRun(const PlanContext& context, const v1::TaskSpec& task,
                                       const v1::Workload& workload, v1::PassSpec spec,
                                       bool measures) {
   if (spec.repeat() == 0) spec.set_repeat(1);
+  std::string kind = NeedsGpu(context, task, workload) ? kGpu : measures ? "" : kNoDevice;
+  if (const auto asked = spec.options().find(kDeviceOption); asked != spec.options().end()) {
+    kind = asked->second;
+    spec.mutable_options()->erase(kDeviceOption);
+  }
   ASSIGN_OR_RETURN(const v1::WorkerInfo* worker,
-                   FindWorker(context, spec.backend(), workload.rootfs()));
+                   FindWorker(context, spec.backend(), workload.rootfs(), kind));
+  measures = kind != kNoDevice;
   const auto* offer = FindOffer(*worker, spec.backend());
   std::string machine_class = worker->machine_class();
   PlannedPasses planned;
   planned.pool = measures ? kPoolDevice : kPoolCpu;
   planned.needs = {absl::StrCat("backend:", spec.backend())};
   if (measures) {
-    const std::string kind = offer->device_kind().empty() ? "host" : offer->device_kind();
-    for (const auto& device : worker->devices())
-      if (device.kind() == kind && !device.machine_class().empty())
-        machine_class = device.machine_class();
+    if (kind.empty()) kind = KindOfDevice(*offer);
+    std::string why;
+    const auto* device = FindDevice(*worker, kind, &why);
+    if (!device->machine_class().empty()) machine_class = device->machine_class();
     planned.needs.push_back(absl::StrCat("class:", machine_class));
     planned.needs.push_back(absl::StrCat("device:", kind));
   }

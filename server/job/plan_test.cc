@@ -39,6 +39,47 @@ TEST_CASE("a profile task is planned onto a device of one machine class") {
   CHECK((*planned)[0].key.digest.size() == 32);
 }
 
+TEST_CASE("a program whose kernels are looked into takes the GPU in its clean pass too") {
+  PlanContext context{{Parse<v1::WorkerInfo>(
+                          std::string(kWorker) +
+                          " backends { name: 'counters' available: true device_kind: 'gpu' } "
+                          "devices { name: 'gpu0' kind: 'gpu' machine_class: 'gpu:a' unhealthy: 'Xid 79' } "
+                          "devices { name: 'gpu1' kind: 'gpu' machine_class: 'gpu:b' }")},
+                      ""};
+  auto task = Parse<v1::TaskSpec>(
+      "name: 't' profile { workload { argv: './p' } passes { backend: 'counters' } "
+      "passes { backend: 'run' } passes { backend: 'host' options { key: 'device' value: 'host' } } }");
+  auto planned = PlanTask(context, task);
+  REQUIRE(planned.ok());
+  REQUIRE(planned->size() == 3);
+  CHECK((*planned)[0].needs ==
+        std::vector<std::string>{"backend:counters", "class:gpu:b", "device:gpu"});
+  CHECK((*planned)[1].needs == std::vector<std::string>{"backend:run", "class:gpu:b", "device:gpu"});
+  CHECK((*planned)[2].needs ==
+        std::vector<std::string>{"backend:host", "class:cpu:x", "device:host"});
+  CHECK((*planned)[2].spec.options().empty());  // not the backend's to read
+}
+
+TEST_CASE("a GPU is asked for by a pass's option or by the workload, in every kind of task") {
+  PlanContext context{{Parse<v1::WorkerInfo>(
+                          std::string(kWorker) +
+                          " devices { name: 'gpu0' kind: 'gpu' machine_class: 'gpu:a' }")},
+                      ""};
+  auto task = Parse<v1::TaskSpec>(
+      "name: 't' profile { workload { argv: './p' } passes { backend: 'run' "
+      "options { key: 'device' value: 'gpu' } } }");
+  auto planned = PlanTask(context, task);
+  REQUIRE(planned.ok());
+  CHECK((*planned)[0].needs == std::vector<std::string>{"backend:run", "class:gpu:a", "device:gpu"});
+  task = Parse<v1::TaskSpec>("name: 't' verify { workload { argv: './p' device: 'gpu' } }");
+  planned = PlanTask(context, task);
+  REQUIRE(planned.ok());
+  CHECK((*planned)[0].pool == 1);
+  CHECK((*planned)[0].needs == std::vector<std::string>{"backend:run", "class:gpu:a", "device:gpu"});
+  CHECK_THAT(std::string(PlanTask(Context(), task).status().message()),
+             Catch::Contains("w: it has no device of kind gpu"));
+}
+
 TEST_CASE("a backend nobody offers is refused with the workers' reasons") {
   auto task = Parse<v1::TaskSpec>(
       "name: 't' profile { workload { argv: './p' } passes { backend: 'activity' } }");

@@ -18,6 +18,7 @@ namespace sextant::agent {
 namespace {
 
 constexpr char kCpu[] = "cpu";
+constexpr auto kLookAgain = std::chrono::seconds(10);  // at a GPU that is not well
 
 AgentOptions WithName(AgentOptions options) {
   if (options.name.empty()) options.name = DefaultWorkerName(ReadMachine(), options.state_dir);
@@ -50,14 +51,16 @@ Agent::Agent(AgentOptions options, Fd lock, std::unique_ptr<sandbox::Sandbox> sa
       lock_(std::move(lock)),
       machine_(ReadMachine()),
       sandbox_(std::move(sandbox)),
+      gpus_(gpu::Pool::Open(options_.gpu)),
       backends_(Probe(std::move(backends))),
-      info_(DescribeWorker(options_, machine_, *sandbox_, backends_)),
       coordinator_(options_.coordinator, options_.limits, options_.times),
       blobs_(StateDirs(options_.state_dir).blobs, options_.limits.blob_cache_bytes,
              [this](const std::string& digest, const auto& piece) {
                return coordinator_.GetBlob(digest, piece);
              }),
-      runner_(options_, RunnerRooms{*sandbox_, blobs_, backends_, machine_}, [this] { Poke(); }) {}
+      runner_(options_, RunnerRooms{*sandbox_, blobs_, backends_, machine_, *gpus_},
+              [this] { Poke(); }),
+      info_(DescribeWorker(options_, machine_, *sandbox_, *gpus_, backends_)) {}
 
 absl::Status Agent::Open() {
   const StateDirs dirs(options_.state_dir);
@@ -88,7 +91,8 @@ absl::Status Agent::Open() {
     spdlog::warn("msg=\"dropped from the spool\" entry={}", Quoted(what));
 
   std::vector<std::string> devices;
-  for (const v1::Device& device : info_.devices()) devices.push_back(device.name());
+  const v1::WorkerInfo own = info();
+  for (const v1::Device& device : own.devices()) devices.push_back(device.name());
   lanes_ = std::make_unique<Lanes>(devices, options_.cpu_slots);
   lease_ = std::make_unique<Lease>([this] { OnLeaseEnded(); });
   attachment_ = std::make_unique<Attachment>(
@@ -277,10 +281,56 @@ void Agent::OnLeaseEnded() {
   for (const auto& pass : Held()) pass->StopUnlessRan("lease ended");
 }
 
-v1::WorkerState Agent::State(bool first) {
-  v1::WorkerState state;
-  if (first) *state.mutable_info() = info_;
+v1::WorkerInfo Agent::info() const {
   absl::MutexLock lock(&mutex_);
+  return info_;
+}
+
+bool Agent::RefreshDevices() {
+  bool changed = false;
+  for (v1::Device& device : *info_.mutable_devices()) {
+    const gpu::Gpu* gpu = gpus_->Find(device.name());
+    if (gpu == nullptr) continue;
+    const std::string why = gpus_->Unhealthy(*gpu);
+    if (why == device.unhealthy()) continue;
+    if (why.empty()) {
+      spdlog::info("msg=\"a GPU is well again\" device={} uuid={}", device.name(), gpu->uuid);
+    } else {
+      spdlog::error("msg=\"a GPU is not well and gets no work\" device={} uuid={} why={}",
+                    device.name(), gpu->uuid, Quoted(why));
+    }
+    device.set_unhealthy(why);
+    changed = true;
+  }
+  return changed;
+}
+
+void Agent::LookAgain() {
+  std::vector<const gpu::Gpu*> ill;
+  {
+    absl::MutexLock lock(&mutex_);
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (draining_ || now - looked_again_ < kLookAgain) return;
+    looked_again_ = now;
+    for (const v1::Device& device : info_.devices()) {
+      if (!device.unhealthy().empty()) ill.push_back(gpus_->Find(device.name()));
+    }
+  }
+  for (const gpu::Gpu* gpu : ill) {
+    if (gpu == nullptr) continue;
+    lanes_->For(gpu->device)->Post([this, gpu] {
+      if (gpus_->Check(*gpu).empty()) Poke();
+    });
+  }
+}
+
+v1::WorkerState Agent::State(bool first) {
+  LookAgain();
+  v1::WorkerState state;
+  absl::MutexLock lock(&mutex_);
+  if (RefreshDevices()) info_changed_ = true;
+  if (first || info_changed_) *state.mutable_info() = info_;
+  info_changed_ = false;
   for (const auto& [key, pass] : passes_) {
     if (!pass->stopped()) *state.add_running() = pass->Progress();
   }
@@ -315,7 +365,7 @@ void Agent::Poke() {
 }
 
 v1::WorkerInfo DescribeWorker(const AgentOptions& options, const Machine& machine,
-                              const sandbox::Sandbox& sandbox,
+                              const sandbox::Sandbox& sandbox, const gpu::Pool& gpus,
                               const std::map<std::string, OfferedBackend>& backends) {
   v1::WorkerInfo info;
   info.set_name(options.name);
@@ -329,6 +379,14 @@ v1::WorkerInfo DescribeWorker(const AgentOptions& options, const Machine& machin
   (*device.mutable_properties())["cpu_model"] = machine.cpu_model;
   (*device.mutable_properties())["cpu_cores"] = absl::StrCat(machine.cpu_cores);
   (*device.mutable_properties())["governor"] = machine.governor;
+  for (const gpu::Gpu& gpu : gpus.gpus()) {
+    v1::Device& one = *info.add_devices();
+    one.set_name(gpu.device);
+    one.set_kind("gpu");
+    one.set_machine_class(gpu.MachineClass());
+    for (const auto& [name, value] : gpu.Properties()) (*one.mutable_properties())[name] = value;
+    one.set_unhealthy(gpus.Unhealthy(gpu));
+  }
   info.set_cpu_slots(options.cpu_slots);
   for (const auto& [name, offered] : backends) *info.add_backends() = offered.offer;
   info.set_sandbox(sandbox.Description());

@@ -26,6 +26,7 @@
 #include "workers/agent/pass.h"
 #include "workers/agent/pass_runner.h"
 #include "workers/backends/backend.h"
+#include "workers/gpu/pool.h"
 #include "workers/sandbox/sandbox.h"
 
 namespace sextant::agent {
@@ -50,7 +51,8 @@ class Agent {
   // One thread waits.
   bool WaitDrained();
 
-  const v1::WorkerInfo& info() const { return info_; }
+  // What it says of itself now.
+  v1::WorkerInfo info() const;
 
  private:
   Agent(AgentOptions options, Fd lock, std::unique_ptr<sandbox::Sandbox> sandbox,
@@ -64,6 +66,10 @@ class Agent {
   void OnSettled(const PassKey& key, v1::CommitOutcome outcome, const std::string& message);
   void OnLeaseEnded();
   v1::WorkerState State(bool first);
+  // Brings what the pool knows of its GPUs into info_; true when that changed it.
+  bool RefreshDevices() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Has GPUs that are not well looked at again, each on its own lane.
+  void LookAgain();
   void Forget(const PassKey& key, bool remember);
   // Why this assignment cannot be taken now; empty: it can.
   std::string Conflict(const v1::Assignment& assignment) const
@@ -75,14 +81,17 @@ class Agent {
   const Fd lock_;  // of the state directory
   const Machine machine_;
   const std::unique_ptr<sandbox::Sandbox> sandbox_;
+  const std::unique_ptr<gpu::Pool> gpus_;
   std::map<std::string, OfferedBackend> backends_;
-  v1::WorkerInfo info_;
   Coordinator coordinator_;
   BlobCache blobs_;
   PassRunner runner_;
   Wakeup draining_changed_;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  v1::WorkerInfo info_ ABSL_GUARDED_BY(mutex_);
+  bool info_changed_ ABSL_GUARDED_BY(mutex_) = false;  // since it was sent
+  SteadyTime looked_again_ ABSL_GUARDED_BY(mutex_);
   // Everything held, spooled results too. Shared: a lane, the stream's thread and the lease may
   // hold a pass at the moment it leaves the table.
   std::map<PassKey, std::shared_ptr<Pass>> passes_ ABSL_GUARDED_BY(mutex_);
@@ -102,7 +111,7 @@ class Agent {
 
 // What a worker with these would say of itself; `sextant-worker --probe` prints it.
 v1::WorkerInfo DescribeWorker(const AgentOptions& options, const Machine& machine,
-                              const sandbox::Sandbox& sandbox,
+                              const sandbox::Sandbox& sandbox, const gpu::Pool& gpus,
                               const std::map<std::string, OfferedBackend>& backends);
 
 // Probes each backend once.

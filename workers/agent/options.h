@@ -9,6 +9,7 @@
 
 #include "workers/agent/backoff.h"
 #include "workers/backends/backend.h"
+#include "workers/gpu/pool.h"
 
 namespace sextant::agent {
 
@@ -39,6 +40,7 @@ struct AgentOptions {
   backends::Site site;
   // Every measuring pass leaves a recording here (docs/recordings.md); empty: none does.
   std::filesystem::path record_dir;
+  gpu::PoolOptions gpu;
   AgentLimits limits;
   AgentTimes times;
 };

@@ -7,10 +7,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/status/status.h"
 #include "spdlog/spdlog.h"
 #include "workers/agent/digest.h"
 #include "workers/agent/failures.h"
+#include "workers/agent/gpu_turn.h"
 #include "workers/agent/log.h"
 #include "workers/agent/pass_attempt.h"
 
@@ -32,6 +34,10 @@ v1::ResourceLimits OwnLimits() {
   limits.set_open_files(1024);
   return limits;
 }
+
+constexpr char kMendGpu[] =
+    "the pass runs on another GPU if there is one; `nvidia-smi -q` and the kernel's log say more, "
+    "and a GPU that needs it is reset by `nvidia-smi --gpu-reset` or a restart of its machine";
 
 absl::Status CheckEnvironmentName(const std::string& name) {
   if (!name.empty() && name.find('=') == std::string::npos &&
@@ -114,7 +120,7 @@ void PassRunner::Execute(Pass& pass, Attempt& attempt) {
   }
   attempt.backend = offered->second.backend.get();
   attempt.result().mutable_provenance()->set_tool_digest(offered->second.offer.tool_digest());
-  if (Fetch(pass, attempt) && Plan(attempt) && RunProgram(pass, attempt)) {
+  if (Fetch(pass, attempt) && Plan(attempt) && RunOnDevice(pass, attempt)) {
     Enter(pass, Phase::kCollect);
     Collect(attempt);
   }
@@ -181,6 +187,7 @@ bool PassRunner::Plan(Attempt& attempt) {
   for (const backends::LaunchPlan::Mount& mount : plan->mounts) {
     spec.mounts.push_back({mount.source, mount.target, mount.writable});
   }
+  AddSite(attempt);
   spec.limits = FillLimits(workload.limits());
   spec.allow_perf_events = plan->allow_perf_events;
   spec.stdin_text = workload.stdin_text();
@@ -188,6 +195,42 @@ bool PassRunner::Plan(Attempt& attempt) {
   spec.stderr_path = attempt.err;
   spec.name = absl::StrCat("pass-", AttemptName(assignment.pass()));
   return true;
+}
+
+void PassRunner::AddSite(Attempt& attempt) const {
+  sandbox::RunSpec& spec = attempt.spec;
+  if (!spec.rootfs.empty()) return;  // the user's own world
+  for (const std::filesystem::path& directory : options_.site.exposed) {
+    spec.mounts.push_back({directory, directory.string(), false});
+  }
+  if (options_.site.path.empty()) return;
+  std::string& path = spec.env["PATH"];
+  path = absl::StrCat(absl::StrJoin(options_.site.path, ":",
+                                    [](std::string* out, const std::filesystem::path& directory) {
+                                      out->append(directory.string());
+                                    }),
+                      ":", path);
+}
+
+bool PassRunner::RunOnDevice(Pass& pass, Attempt& attempt) {
+  const gpu::Gpu* gpu = rooms_.gpus.Find(attempt.assignment.device());
+  if (gpu == nullptr) return RunProgram(pass, attempt);
+  GpuTurn turn(rooms_.gpus, *gpu);
+  const absl::Status begun = turn.Begin(pass, attempt.result());
+  if (absl::IsUnavailable(begun)) {
+    phase_changed_();  // the coordinator is told
+    return attempt.Fail(MakeFailure(v1::DEVICE_UNHEALTHY, "run", begun.message(), kMendGpu));
+  }
+  if (!begun.ok()) return attempt.Fail(FailureOfStatus("run", begun));
+  turn.AddTo(attempt.spec);
+  const bool ran = RunProgram(pass, attempt);
+  const std::string why = turn.End(attempt.result());
+  if (why.empty()) return ran;
+  // Whatever the program did: its failure may be the GPU's, and its numbers are not to be believed.
+  phase_changed_();
+  *attempt.result().mutable_failure() = MakeFailure(
+      v1::DEVICE_UNHEALTHY, "run", absl::StrCat(gpu->device, " (", gpu->uuid, "): ", why), kMendGpu);
+  return false;
 }
 
 bool PassRunner::RunProgram(Pass& pass, Attempt& attempt) {

@@ -16,6 +16,7 @@
 #include "workers/agent/pass.h"
 #include "workers/agent/spool.h"
 #include "workers/backends/backend.h"
+#include "workers/gpu/pool.h"
 #include "workers/sandbox/sandbox.h"
 
 namespace sextant::agent {
@@ -32,6 +33,7 @@ struct RunnerRooms {
   BlobCache& blobs;
   const std::map<std::string, OfferedBackend>& backends;
   const Machine& machine;
+  gpu::Pool& gpus;
 };
 
 // Thread-safe; Run is called from the pass's own thread.
@@ -58,6 +60,10 @@ class PassRunner {
   void Execute(Pass& pass, Attempt& attempt);
   bool Fetch(Pass& pass, Attempt& attempt);
   bool Plan(Attempt& attempt);
+  // What the site lets programs see and find: exposed directories, PATH.
+  void AddSite(Attempt& attempt) const;
+  // On a GPU: waits for its turn, and takes it with everything written down around the run.
+  bool RunOnDevice(Pass& pass, Attempt& attempt);
   bool RunProgram(Pass& pass, Attempt& attempt);
   // Instead of RunProgram: unpacks the recording to where a run would have left its files.
   bool Play(Attempt& attempt);

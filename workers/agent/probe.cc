@@ -38,8 +38,10 @@ std::string ProbeJson(const AgentOptions& options, const sandbox::SandboxOptions
   const Machine machine = ReadMachine();
   AgentOptions named = options;
   if (named.name.empty()) named.name = DefaultWorkerName(machine, named.state_dir);
+  const std::unique_ptr<gpu::Pool> gpus = gpu::Pool::Open(options.gpu);
   const v1::WorkerInfo info =
-      DescribeWorker(named, machine, **made, Probe(backends::AllBackends(options.site)));
+      DescribeWorker(named, machine, **made, *gpus, Probe(backends::AllBackends(options.site)));
+  if (!gpus->why_none().empty()) json["no_gpu"] = gpus->why_none();
   google::protobuf::util::JsonPrintOptions print;
   print.preserve_proto_field_names = true;
   print.always_print_primitive_fields = true;

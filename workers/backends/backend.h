@@ -42,6 +42,12 @@ struct Site {
   std::filesystem::path exec_backends;
   // Tools that are not part of the toolkit, by name ("cutracer"): the site says where they are.
   std::map<std::string, std::string> tools;
+  // Directories of this machine that programs see too, read-only, at the same place (never with a
+  // root file system of the user's). Holds what `path` needs.
+  std::vector<std::filesystem::path> exposed;
+  // Searched before the system's own by programs inside, and by backends that look for a tool of
+  // the user's world (python3 with its packages).
+  std::vector<std::filesystem::path> path;
 };
 inline constexpr char kInsideLibraries[] = "/sextant/lib";
 

@@ -45,7 +45,10 @@ class Bare : public Sandbox {
     if (spec.argv.empty() || spec.argv[0].empty()) {
       return absl::InvalidArgumentError("argv is empty; name a program");
     }
-    if (!spec.rootfs.empty() || !spec.mounts.empty()) {
+    const bool mounts = std::any_of(
+        spec.mounts.begin(), spec.mounts.end(),
+        [](const RunSpec::Mount& mount) { return mount.source != mount.target; });
+    if (!spec.rootfs.empty() || mounts) {
       return absl::FailedPreconditionError(
           "rootfs and mounts need the bubblewrap sandbox; this worker runs without one");
     }

@@ -144,7 +144,9 @@ std::vector<std::string> BwrapArguments(const RunSpec& spec, const HostFacts& fa
   for (const RunSpec::Mount& mount : spec.mounts) {
     Add(args, {mount.writable ? "--bind" : "--ro-bind", mount.source.string(), mount.target});
   }
-  for (const std::string& device : spec.devices) Add(args, {"--dev-bind", device, device});
+  for (const RunSpec::Device& device : spec.devices) {
+    Add(args, {"--dev-bind", device.source.string(), device.target});
+  }
 
   // Nothing else can be written, so nothing escapes the limits.
   Add(args, {"--remount-ro", "/dev"});

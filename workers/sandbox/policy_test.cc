@@ -70,10 +70,29 @@ TEST_CASE("an ordinary program sees a read-only system, its own directories and 
 
 TEST_CASE("a program on a GPU gets the devices of its lease and no bound on address space") {
   RunSpec spec = Ordinary();
-  spec.devices = {"/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm"};
+  for (const char* node : {"/dev/nvidia0", "/dev/nvidiactl", "/dev/nvidia-uvm"}) {
+    spec.devices.push_back({node, node});
+  }
   spec.mounts = {{"/opt/tool/libinject.so", "/sextant/libinject.so", false},
                  {"/var/cache/shared", "/cache", true}};
   CheckGolden("devices", Text(BwrapArguments(spec, Debian())));
+}
+
+TEST_CASE("a MIG instance brings its capabilities' nodes, from wherever the driver has its root") {
+  RunSpec spec = Ordinary();
+  for (const char* node : {"/dev/nvidia1", "/dev/nvidiactl", "/dev/nvidia-uvm",
+                           "/dev/nvidia-caps/nvidia-cap12", "/dev/nvidia-caps/nvidia-cap13"}) {
+    spec.devices.push_back({std::string("/run/nvidia/driver") + node, node});
+  }
+  spec.env["CUDA_VISIBLE_DEVICES"] = "MIG-2c7d2f5e-0000-5000-8000-000000000000";
+  CheckGolden("mig", Text(BwrapArguments(spec, Debian())));
+}
+
+TEST_CASE("directories that the site exposes are seen where they are, read-only") {
+  RunSpec spec = Ordinary();
+  spec.mounts = {{"/opt/torch", "/opt/torch", false}};
+  spec.env["PATH"] = "/opt/torch/.venv/bin:/usr/bin:/bin";
+  CheckGolden("exposed", Text(BwrapArguments(spec, Debian())));
 }
 
 TEST_CASE("a root file system of the user's replaces the machine's, read-only") {

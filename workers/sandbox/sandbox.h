@@ -28,7 +28,11 @@ struct RunSpec {
     bool writable = false;
   };
   std::vector<Mount> mounts;
-  std::vector<std::string> devices;           // device nodes to pass through, e.g. "/dev/nvidia0"
+  struct Device {
+    std::filesystem::path source;             // the node on this machine, "/dev/nvidia0"
+    std::string target;                       // inside
+  };
+  std::vector<Device> devices;                // device nodes to pass through
   v1::ResourceLimits limits;                  // every field set: the agent filled in defaults
   bool allow_perf_events = false;
   std::string stdin_text;

@@ -34,6 +34,10 @@ absl::Status WriteRunSpec(const RunSpec& spec, const std::filesystem::path& file
                         {"target", mount.target},
                         {"writable", mount.writable}});
     }
+    json devices = json::array();
+    for (const RunSpec::Device& device : spec.devices) {
+      devices.push_back({{"source", device.source.string()}, {"target", device.target}});
+    }
     const json out = {{"version", kVersion},
                       {"name", spec.name},
                       {"argv", spec.argv},
@@ -42,7 +46,7 @@ absl::Status WriteRunSpec(const RunSpec& spec, const std::filesystem::path& file
                       {"work_dir", spec.work_dir.string()},
                       {"results_dir", spec.results_dir.string()},
                       {"mounts", mounts},
-                      {"devices", spec.devices},
+                      {"devices", devices},
                       {"limits", json::parse(limits)},
                       {"allow_perf_events", spec.allow_perf_events},
                       {"stdin_text", spec.stdin_text},
@@ -88,7 +92,10 @@ absl::StatusOr<RunSpec> ReadRunSpec(const std::filesystem::path& file) {
                              mount.at("target").get<std::string>(),
                              mount.at("writable").get<bool>()});
     }
-    spec.devices = in.at("devices").get<std::vector<std::string>>();
+    for (const json& device : in.at("devices")) {
+      spec.devices.push_back({device.at("source").get<std::string>(),
+                              device.at("target").get<std::string>()});
+    }
     spec.allow_perf_events = in.at("allow_perf_events").get<bool>();
     spec.stdin_text = in.at("stdin_text").get<std::string>();
     spec.stdout_path = in.at("stdout_path").get<std::string>();
