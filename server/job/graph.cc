@@ -506,4 +506,10 @@ std::string GraphDigest(const v1::JobGraph& graph) {
   return Sha256(bytes);
 }
 
+std::string TasksDigest(const google::protobuf::RepeatedPtrField<v1::TaskSpec>& tasks) {
+  v1::JobGraph graph;
+  *graph.mutable_tasks() = tasks;
+  return GraphDigest(graph);
+}
+
 }  // namespace sextant::job

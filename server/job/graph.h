@@ -39,6 +39,7 @@ absl::StatusOr<ExpandedGraph> ExpandAdded(const v1::ServiceLimits& limits,
 
 // SHA-256 of the graph's canonical serialization: what a request id is compared by.
 std::string GraphDigest(const v1::JobGraph& graph);
+std::string TasksDigest(const google::protobuf::RepeatedPtrField<v1::TaskSpec>& tasks);
 
 // The workload of a task that runs one, else null.
 const v1::Workload* WorkloadOf(const v1::TaskSpec& spec);

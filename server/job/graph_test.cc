@@ -154,6 +154,11 @@ TEST_CASE("the digest of a graph does not depend on the order of map entries") {
   (*b.mutable_labels())["y"] = "2";
   (*b.mutable_labels())["x"] = "1";
   CHECK(GraphDigest(a) == GraphDigest(b));
+  auto& env_a = *a.add_tasks()->mutable_build()->mutable_workload()->mutable_env();
+  auto& env_b = *b.add_tasks()->mutable_build()->mutable_workload()->mutable_env();
+  for (const char* name : {"p", "q", "r", "s"}) env_a[name] = "1";
+  for (const char* name : {"s", "r", "q", "p"}) env_b[name] = "1";
+  CHECK(TasksDigest(a.tasks()) == TasksDigest(b.tasks()));
   b.set_priority(1);
   CHECK(GraphDigest(a) != GraphDigest(b));
 }

@@ -296,9 +296,7 @@ absl::StatusOr<v1::AddTasksResponse> JobStore::AddTasks(const v1::AddTasksReques
                                                         const v1::ServiceLimits& limits) {
   if (request.request_id().empty() || request.request_id().size() > 128)
     return absl::InvalidArgumentError("request_id: 1 to 128 bytes; the same when the call is repeated");
-  std::string all;
-  for (const auto& task : request.tasks()) absl::StrAppend(&all, task.SerializeAsString(), "|");
-  const std::string digest = job::Sha256(all);
+  const std::string digest = job::TasksDigest(request.tasks());
   v1::AddTasksResponse response;
   RETURN_IF_ERROR(database_->Transact("add", [&](pqxx::transaction_base& tx) {
     response.Clear();
@@ -409,8 +407,8 @@ absl::Status JobStore::CompleteExternal(const v1::CompleteTaskRequest& request) 
     JobChange change(tx, request.job_id());
     RETURN_IF_ERROR(change.Lock());
     const auto rows = tx.exec_params(
-        "SELECT task_id, kind, state FROM tasks WHERE job_id = $1 AND path = $2", request.job_id(),
-        request.task());
+        "SELECT task_id, kind, state, artifacts FROM tasks WHERE job_id = $1 AND path = $2",
+        request.job_id(), request.task());
     if (rows.empty())
       return absl::NotFoundError(absl::StrCat("task: job ", request.job_id(), " has no task \"",
                                               absl::CHexEscape(request.task()), "\""));
@@ -419,10 +417,6 @@ absl::Status JobStore::CompleteExternal(const v1::CompleteTaskRequest& request) 
     if (kind != "external")
       return absl::FailedPreconditionError(absl::StrCat("task ", request.task(), " is of kind ", kind,
                                                         "; only external tasks are completed by clients"));
-    if (state != v1::RUNNING)
-      return absl::FailedPreconditionError(
-          absl::StrCat("task ", request.task(), " is ", job::StateWord(state),
-                       state == v1::WAITING ? "; its predecessors are not done" : ""));
     std::vector<std::string> digests;
     v1::PassResult result;
     for (const auto& artifact : request.artifacts()) {
@@ -431,10 +425,16 @@ absl::Status JobStore::CompleteExternal(const v1::CompleteTaskRequest& request) 
       digests.push_back(artifact.digest());
       *result.add_artifacts() = artifact;
     }
-    RETURN_IF_ERROR(CheckBlobs(tx, digests));
-    tx.exec_params("UPDATE tasks SET artifacts = $2 WHERE task_id = $1", rows[0][0].as<int64_t>(),
-                   Bytes(result.SerializeAsString()));
+    const std::string artifacts = result.SerializeAsString();
     TaskEnd end{rows[0][0].as<int64_t>(), request.failed() ? v1::FAILED : v1::DONE, {}};
+    if (state == end.state && FieldBytes(rows[0][3]) == artifacts) return absl::OkStatus();
+    if (state != v1::RUNNING)
+      return absl::FailedPreconditionError(
+          absl::StrCat("task ", request.task(), " is ", job::StateWord(state),
+                       state == v1::WAITING ? "; its predecessors are not done" : ""));
+    RETURN_IF_ERROR(CheckBlobs(tx, digests));
+    tx.exec_params("UPDATE tasks SET artifacts = $2 WHERE task_id = $1", end.task_id,
+                   Bytes(artifacts));
     if (request.failed())
       end.failure = MakeFailure(v1::PROGRAM_FAILED, "external", request.message());
     change.End({end});

@@ -371,6 +371,8 @@ TEST_CASE("a client supplies the result of an external task") {
   CHECK(s.jobs.CompleteExternal(complete).code() == absl::StatusCode::kFailedPrecondition);
   complete.set_task("x");
   CHECK(s.jobs.CompleteExternal(complete).ok());
+  CHECK(s.jobs.CompleteExternal(complete).ok());  // repeated, as after a commit in doubt
+  complete.set_failed(true);
   CHECK(s.jobs.CompleteExternal(complete).code() == absl::StatusCode::kFailedPrecondition);
   CHECK(s.RunAll() == 1);
   CHECK(s.Job(id).state() == v1::DONE);

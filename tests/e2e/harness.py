@@ -37,6 +37,22 @@ def wait_until(condition, what):
     raise AssertionError(f"did not happen: {what}")
 
 
+def endless():
+    """A command that ends only when it is killed, like no other on this machine."""
+    return ["sleep", f"100000.{time.time_ns()}"]
+
+
+def processes(argv):
+    """Ids of the processes started with these arguments, also inside containers."""
+    words = b"".join(a.encode() + b"\0" for a in argv)
+    found = set()
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == words:
+                found.add(path.parent.name)
+    return found
+
+
 class Process:
     """A program whose output goes to a file, and that is killed at the end of the test."""
 
@@ -91,11 +107,12 @@ class Service:
         self.workers = {}
 
     # ---- processes ----
-    def start_coordinator(self, *extra):
+    def start_coordinator(self, *extra, wait=True):
         self.coordinator = Process(
             [SEXTANTD, "--state", self.dir / "state", "--listen", self.address,
              "--log-level", "info", *extra], self.dir / "sextantd.log")
-        self.wait_serving()
+        if wait:
+            self.wait_serving()
         return self.coordinator
 
     def wait_serving(self):

@@ -5,7 +5,7 @@ import json
 import pathlib
 import unittest
 
-from harness import PIPELINE, ServiceTest, wait_until
+from harness import PIPELINE, ServiceTest, endless, processes, wait_until
 
 
 class Life(ServiceTest):
@@ -77,28 +77,18 @@ class Life(ServiceTest):
         self.assertIn("scope.h", result.out + result.err)
 
     def test_cancelling_kills_the_running_program(self):
-        job = self.service.run_detached("--pass", "run", "--salt", "cancel", "--", "sleep", "1000")
+        sleep = endless()
+        job = self.service.run_detached("--pass", "run", "--salt", "cancel", "--", *sleep)
         wait_until(lambda: self.service.job(job)["job"].get("passes_running"), "the pass runs")
         wait_until(lambda: [e for e in self.events(job) if e["what"] == "started"], "it started")
         self.service.ok("cancel", job)
         self.assertEqual(self.service.wait_job(job)["job"]["state"], "CANCELLED")
-        wait_until(lambda: not self.processes("sleep 1000"), "the program is gone")
+        wait_until(lambda: not processes(sleep), "the program is gone")
 
     def events(self, job):
         return [json.loads(cell) if cell.startswith("{") else {"what": cell}
                 for row in self.service.query(f"SELECT what FROM events WHERE job_id = {job}")
                 for cell in row]
-
-    @staticmethod
-    def processes(words):
-        found = []
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                if words in path.read_bytes().replace(b"\0", b" ").decode(errors="replace"):
-                    found.append(path.parent.name)
-            except OSError:
-                pass
-        return found
 
     def test_tasks_are_added_while_an_open_job_runs_and_an_external_task_waits_for_its_client(self):
         job = self.service.submit({"open": True, "tasks": [

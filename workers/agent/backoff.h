@@ -9,7 +9,7 @@ namespace sextant::agent {
 
 struct BackoffTimes {
   std::chrono::milliseconds first{50};
-  std::chrono::milliseconds most{5000};
+  std::chrono::milliseconds most{2000};
 };
 
 // One thread.
