@@ -96,8 +96,8 @@ int ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_option("--log-file", flags->log_file, "Write the log there instead of standard error");
   app.add_option("--pid-file", flags->pid_file, "Write the process id there");
   app.add_option("--limit", limits,
-                 "NAME=VALUE of one of the service's limits (sextant doctor shows them), such as "
-                 "worker_lease_s=20; may be repeated");
+                 "NAME=VALUE of one of the service's limits (`sextant --format json version` "
+                 "shows them), such as worker_lease_s=20; may be repeated");
   app.add_option("--job-retention-days", flags->job_days, "Keep ended jobs so long; 0: for ever")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

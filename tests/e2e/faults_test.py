@@ -18,6 +18,16 @@ class Scenario:
     def __init__(self, test, service, tag):
         self.test, self.service, self.tag = test, service, tag
 
+    def until(self, condition, what):
+        """wait_until, with its patience anew for every life of the coordinator."""
+        while True:
+            lives = self.test.lives
+            try:
+                return wait_until(condition, what)
+            except AssertionError:
+                if self.test.lives == lives:
+                    raise
+
     def again(self, *args):
         refusals = []
 
@@ -27,7 +37,7 @@ class Scenario:
             refusals.append(result.err)
             return result if result.code == 0 else None
         try:
-            return wait_until(answered, " ".join(map(str, args)))
+            return self.until(answered, " ".join(map(str, args)))
         except AssertionError as error:
             raise AssertionError(f"{error}\n{len(refusals)} tries, the last: {refusals[-1]}\n"
                                  f"{self.service.coordinator.text()[-2000:]}") from None
@@ -44,7 +54,7 @@ class Scenario:
         def final():
             answer = self.again("job", job, "--passes").json()
             return answer if answer["job"]["state"] in ("DONE", "FAILED", "CANCELLED") else None
-        answer = wait_until(final, f"job {job} ends")
+        answer = self.until(final, f"job {job} ends")
         self.test.assertEqual(answer["job"]["state"], state, answer["job"])
         if passes is not None:
             self.test.assertEqual(answer["job"]["passes_done"], passes)
@@ -87,13 +97,13 @@ class Scenario:
         sleep = endless()
         job = self.submitted("run", "--detach", "--pass", "run", "--name", f"{self.tag}-endless",
                              "--request-id", f"{self.tag}-endless", "--", *sleep)
-        first = wait_until(lambda: self.running(sleep), "the endless program runs")
+        first = self.until(lambda: self.running(sleep), "the endless program runs")
         self.service.workers["w1"].kill()
         self.service.start_worker()
-        wait_until(lambda: self.running(sleep) - first, "it runs again")
+        self.until(lambda: self.running(sleep) - first, "it runs again")
         self.again("cancel", job)
         self.ended(job, "CANCELLED")
-        wait_until(lambda: not self.running(sleep), "it is killed")
+        self.until(lambda: not self.running(sleep), "it is killed")
 
         overdue = self.submitted("submit", self.graph("overdue", {"deadline_s": 0.2, "tasks": [
             {"name": "x", "profile": {"workload": {"argv": ["true"]},
@@ -112,11 +122,13 @@ class Faults(unittest.TestCase):
         self.service = Service()
         self.addCleanup(self.service.close)
         self.to_come = []   # faults that later lives of the coordinator have
+        self.lives = 0
         self.start()
         self.service.start_worker()
         self.service.wait_worker()
 
     def start(self, *faults):
+        self.lives += 1
         flags = [flag for fault in faults for flag in ("--fault", fault)]
         self.service.start_coordinator("--limit", "worker_lease_s=12", *flags, wait=False)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import pathlib
 import unittest
 
 from harness import PIPELINE, ServiceTest, endless, processes, wait_until
