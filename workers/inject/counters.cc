@@ -98,10 +98,14 @@ bool ContextCounters::SetUp(CUcontext context, const std::vector<std::string>& m
   for (const std::string& metric : wanted) {
     if (std::find(chosen.begin(), chosen.end(), metric) != chosen.end()) continue;
     MetricPlan alone(api);
-    if (alone.Make(CUPTI_PROFILER_TYPE_RANGE_PROFILER, chip, availability, {metric}, &problem)) {
-      chosen.push_back(metric);
-    } else {
+    if (!alone.Make(CUPTI_PROFILER_TYPE_RANGE_PROFILER, chip, availability, {metric}, &problem)) {
       session_.file.Note(chip + " has no " + metric + "; it was left out");
+    } else if (application && alone.passes() != 1) {
+      session_.file.Note(metric + " needs " + std::to_string(alone.passes()) +
+                         " hardware passes by itself, which replay=application cannot give; it "
+                         "was left out");
+    } else {
+      chosen.push_back(metric);
     }
   }
   size_t parts = 1;

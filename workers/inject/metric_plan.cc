@@ -1,5 +1,7 @@
 #include "workers/inject/metric_plan.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -104,7 +106,17 @@ Problem ExplainResult(const CuptiApi& api, CUptiResult result, std::string_view 
   return problem;
 }
 
+void LoadBesideCupti(const CuptiApi& api) {
+  const size_t slash = api.path.rfind('/');
+  if (slash == std::string::npos) return;
+  for (const char* name : {"libnvperf_host.so", "libnvperf_target.so"}) {
+    if (dlopen(name, RTLD_NOW | RTLD_NOLOAD) != nullptr) continue;
+    dlopen((api.path.substr(0, slash + 1) + name).c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
+}
+
 bool HasMetricPlan(const CuptiApi& api, Problem* problem) {
+  LoadBesideCupti(api);
   if (api.cuptiProfilerHostInitialize != nullptr &&
       api.cuptiProfilerHostGetMetricProperties != nullptr &&
       api.cuptiProfilerHostGetNumOfPasses != nullptr) {

@@ -24,6 +24,10 @@ struct Problem {
 // What a failed call of the profiling APIs means, and what to do about it. `what` names the call.
 Problem ExplainResult(const CuptiApi& api, CUptiResult result, std::string_view what);
 
+// CUPTI opens two libraries by their names. Where they lie only beside it, as in Python packages, they
+// are loaded from there first, so that they are of its version.
+void LoadBesideCupti(const CuptiApi& api);
+
 // Whether the copy of CUPTI has the host API; `problem` says which part is missing.
 bool HasMetricPlan(const CuptiApi& api, Problem* problem);
 

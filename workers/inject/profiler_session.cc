@@ -24,6 +24,7 @@ void Report(Session& session, uint32_t range, CUptiResult result, std::string_vi
 
 std::string ChipOf(Session& session, uint32_t range, uint32_t device) {
   const CuptiApi& api = session.cupti;
+  LoadBesideCupti(api);
   if (api.cuptiProfilerInitialize == nullptr || api.cuptiDeviceGetChipName == nullptr) {
     Report(session, range, CUPTI_ERROR_NOT_SUPPORTED, "CUPTI at " + api.path);
     return "";

@@ -44,6 +44,7 @@ std::string DigestOf(const std::filesystem::path& path) {
 v1::BackendOffer ProbeInjection(const Site& site, const std::string& name) {
   v1::BackendOffer offer;
   offer.set_name(name);
+  offer.set_device_kind("gpu");
   const std::filesystem::path library = site.libraries / kLibrary;
   std::error_code error;
   if (site.libraries.empty() || !std::filesystem::is_regular_file(library, error)) {

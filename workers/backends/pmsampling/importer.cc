@@ -39,13 +39,18 @@ void Importer::TakeSamples(uint32_t process, std::string_view payload) {
   while (payload.size() >= sizeof(record)) {
     std::memcpy(&record, payload.data(), sizeof(record));
     payload.remove_prefix(sizeof(record));
-    if (record.metrics > payload.size() / sizeof(double) || record.end_ns < record.start_ns ||
-        record.end_ns > kMaxNs) {
+    if (record.metrics > payload.size() / sizeof(double)) {
       ++malformed_;
       return;
     }
     const std::string_view values = payload.substr(0, record.metrics * sizeof(double));
     payload.remove_prefix(values.size());
+    // CUPTI fits the GPU's clock to ours anew from time to time: an interval may then end before it
+    // began.
+    if (record.end_ns < record.start_ns || record.end_ns > kMaxNs) {
+      ++backwards_;
+      continue;
+    }
     if (record.start_ns < began_ns_) continue;
     if (rows_.size() + record.metrics > table::kMaxRows) {
       ++over_limit_;
@@ -116,6 +121,11 @@ bool Importer::Finish(Collected* collected) {
   if (unreadable_ > 0) {
     collected->notes.push_back(
         absl::StrCat(unreadable_, " values could not be read: the hardware gave no number"));
+  }
+  if (backwards_ > 0) {
+    collected->notes.push_back(absl::StrCat(
+        backwards_, " samples were left out: their times are impossible, as when the GPU's clock is "
+                    "set anew"));
   }
   if (malformed_ > 0) {
     collected->notes.push_back(

@@ -48,6 +48,7 @@ class Importer {
   uint64_t samples_ = 0;
   uint64_t gaps_ = 0;       // places where samples are missing
   uint64_t unreadable_ = 0;
+  uint64_t backwards_ = 0;  // samples that end before they begin
   uint64_t malformed_ = 0;
   uint64_t over_limit_ = 0;
 };

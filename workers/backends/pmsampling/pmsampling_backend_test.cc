@@ -74,6 +74,28 @@ TEST_CASE("samples over time stand beside the launches that ran then") {
 
 TEST_CASE("the samples and launches of a pass") { CheckRecording("truth"); }
 
+TEST_CASE("a sample that runs backwards is left out alone") {
+  pmsampling::Importer importer(0);
+  injected::Process process;
+  process.texts = {"", "dram__bytes_read.sum", "byte"};
+  const inject::MetricRecord metric = {0, 1, 2, 0};
+  importer.Take(process, 0, uint32_t{inject::kPmSamplingFrames} + inject::kMetricFrame,
+                {reinterpret_cast<const char*>(&metric), sizeof(metric)});
+  std::string payload;
+  for (const uint64_t end_ns : {110, 90, 130}) {
+    const inject::SampleRecord record = {100, end_ns, 1, 0};
+    const double value = static_cast<double>(end_ns);
+    payload.append(reinterpret_cast<const char*>(&record), sizeof(record));
+    payload.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+  importer.Take(process, 0, uint32_t{inject::kPmSamplingFrames} + inject::kLaunchFrame, payload);
+  Collected collected;
+  REQUIRE(importer.Finish(&collected));
+  CHECK(collected.events == 2);
+  REQUIRE(collected.notes.size() == 1);
+  CHECK_THAT(collected.notes[0], Catch::StartsWith("1 samples were left out"));
+}
+
 TEST_CASE("metrics that need several hardware passes cannot be sampled over time") {
   const auto collected = CollectRecording("several-passes");
   REQUIRE(collected.status().code() == absl::StatusCode::kInvalidArgument);
