@@ -12,7 +12,8 @@ namespace sextant::backends {
 //                      what fits into one hardware pass runs once in any case
 //   replay=application one hardware pass of the whole program; part=K says which, from 1
 //   skip=N, launches=N which launches (of kernels that match) are counted
-// Leaves the table `counters`, and counters per kernel.
+// Leaves the table `counters`, counters per kernel, and, where gpu__time_duration.sum is among the
+// metrics, the table `launches` with what the hardware timed.
 class CountersBackend : public Backend {
  public:
   explicit CountersBackend(Site site) : site_(std::move(site)) {}

@@ -72,6 +72,18 @@ TEST_CASE("the table and the notes of a pass in several hardware passes") {
   CheckRecording("truth");
 }
 TEST_CASE("what fits into one hardware pass runs without replay") { CheckRecording("twelve"); }
+TEST_CASE("launches have the time that the hardware counted, where it was asked for") {
+  const auto timed = CollectRecording("twelve");
+  REQUIRE(timed.ok());
+  REQUIRE(timed->tables.size() == 2);
+  const v1::DataTable& launches = timed->tables[1];
+  CHECK(launches.name() == "launches");
+  REQUIRE(launches.rows() == 7);
+  CHECK(table::TextAt(*table::Find(launches, "mangled"), 0) == "_Z10ffma_chainPfi");
+  CHECK(table::NumberAt(*table::Find(launches, "block_x"), 0) == 256);
+  CHECK(table::NumberAt(*table::Find(launches, "duration_ns"), 0) > 100'000);
+  CHECK(CollectRecording("truth")->tables.size() == 1);
+}
 TEST_CASE("a graph is one range") { CheckRecording("graph"); }
 TEST_CASE("one part of several says which it is") { CheckRecording("part"); }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proto/table/table.h"
@@ -15,6 +17,8 @@ constexpr uint32_t kRange = inject::kCounterFrames;
 constexpr size_t kMaxCounters = 16 * 1024;
 constexpr size_t kMaxKernels = 64 * 1024;
 constexpr int kMaxUnreadable = 8;  // named in the notes
+constexpr char kDuration[] = "gpu__time_duration.sum";
+constexpr double kMaxDurationNs = 1e18;
 
 double Merged(const std::string& metric, double sum, double max, double min, uint64_t launches) {
   switch (profiling::MergeOf(metric)) {
@@ -102,6 +106,13 @@ void Importer::TakeLaunch(const injected::Process& from, uint32_t process,
     sum.sum += value;
     ++sum.launches;
     rows_.push_back({record.launch, kernel, index, value});
+    if (metric->second.name == kDuration && record.graph == 0 && value >= 0 &&
+        value < kMaxDurationNs) {
+      Launch launch = {record.launch, process, kernel, from.Text(record.kernel), {}, {}, value};
+      std::copy(std::begin(record.grid), std::end(record.grid), launch.grid);
+      std::copy(std::begin(record.block), std::end(record.block), launch.block);
+      timed_.push_back(std::move(launch));
+    }
   }
 }
 
@@ -153,6 +164,32 @@ void Importer::AddNotes(Collected* collected) const {
   }
 }
 
+v1::DataTable Importer::LaunchTable() const {
+  table::Builder rows("launches");
+  const auto launch = rows.Int("launch");
+  const auto process = rows.Int("process");
+  const auto kernel = rows.Text("kernel");
+  const auto mangled = rows.Text("mangled");
+  const auto duration = rows.Int("duration_ns", "ns");
+  const table::Builder::IntColumn grid[] = {rows.Int("grid_x"), rows.Int("grid_y"),
+                                            rows.Int("grid_z")};
+  const table::Builder::IntColumn block[] = {rows.Int("block_x"), rows.Int("block_y"),
+                                             rows.Int("block_z")};
+  for (const Launch& one : timed_) {
+    rows.Set(launch, one.launch);
+    rows.Set(process, one.process);
+    rows.Set(kernel, kernels_[one.kernel]);
+    rows.Set(mangled, one.mangled);
+    rows.Set(duration, static_cast<int64_t>(one.duration_ns));
+    for (int i = 0; i < 3; ++i) {
+      rows.Set(grid[i], one.grid[i]);
+      rows.Set(block[i], one.block[i]);
+    }
+    rows.EndRow();
+  }
+  return rows.Finish();
+}
+
 bool Importer::Finish(Collected* collected) {
   if (launches_ == 0) return false;
   collected->events = launches_;
@@ -198,6 +235,7 @@ bool Importer::Finish(Collected* collected) {
     collected->counters.push_back(std::move(counter));
   }
   collected->tables.push_back(rows.Finish());
+  if (!timed_.empty()) collected->tables.push_back(LaunchTable());
   return true;
 }
 

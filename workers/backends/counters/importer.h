@@ -42,10 +42,21 @@ class Importer {
     double value;
   };
 
+  // What the table `launches` says of one; only of launches whose time was counted.
+  struct Launch {
+    int64_t launch;
+    uint32_t process;
+    uint32_t kernel;  // index into kernels_
+    std::string mangled;
+    uint32_t grid[3], block[3];
+    double duration_ns;
+  };
+
   void TakeLaunch(const injected::Process& from, uint32_t process, std::string_view payload);
   uint32_t KernelOf(const injected::Process& from, const inject::LaunchRecord& record);
   uint32_t MetricOf(const profiling::Metric& metric);
   void AddNotes(Collected* collected) const;
+  v1::DataTable LaunchTable() const;
 
   profiling::CommonFrames common_;
   profiling::KernelNames names_;
@@ -54,6 +65,7 @@ class Importer {
   std::vector<std::pair<std::string, std::string>> metrics_;  // name, unit
   std::map<std::string, uint32_t> metric_index_;
   std::vector<Row> rows_;
+  std::vector<Launch> timed_;
   std::map<std::pair<uint32_t, uint32_t>, Value> sums_;  // by kernel, metric
   std::vector<uint64_t> kernel_launches_;
   uint64_t launches_ = 0;
