@@ -9,6 +9,7 @@
 #include "workers/backends/replay/replay_backend.h"
 #include "workers/backends/run/run_backend.h"
 #include "workers/backends/sassmetrics/sassmetrics_backend.h"
+#include "workers/backends/scopes/scopes_backend.h"
 
 namespace sextant::backends {
 
@@ -23,6 +24,7 @@ std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   all.push_back(std::make_unique<ReplayBackend>());
   all.push_back(std::make_unique<RunBackend>());
   all.push_back(std::make_unique<SassMetricsBackend>(site));
+  all.push_back(std::make_unique<ScopesBackend>(site));
   return all;
 }
 
