@@ -69,7 +69,7 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   dispatch::Notifier notifier(&channel);
   dispatch::Engine engine({&jobs, &queue, &steps, &workers, &watches, &notifier}, {});
 
-  analysis::Analysis analysis(&reads, &traces, limits);
+  analysis::Analysis analysis(&reads, &traces, &blobs, limits);
   analysis::BuiltinRunner builtin({&queue, &blobs, &analysis},
                                   {.name = "coordinator-" + self,
                                    .lease_s = limits.worker_lease_s(),

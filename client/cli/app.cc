@@ -31,6 +31,7 @@ struct Values {
   LogsOptions logs;
   TimelineOptions timeline;
   QueryOptions query;
+  TablesOptions tables;
   UpOptions up;
 };
 
@@ -78,6 +79,8 @@ class App {
     command->add_option("--width", t.width, "Columns of the picture; default: the terminal's")->check(CLI::Range(40, 1000));
     command->add_flag("--ascii", t.ascii, "Draw with ASCII alone");
     command->add_option("--backend", t.backend, "Which passes, by backend");
+    command->add_flag("--include-disturbed", t.include_disturbed,
+                      "Join passes too that lengthened kernels more than twofold");
   }
 
   void Submitting();
@@ -119,7 +122,8 @@ void App::Submitting() {
   run->add_option("--stdin", r.stdin_file, "File given to the program's standard input, at most 1 MiB");
   run->add_option("--request-id", r.request_id, "Submitting twice with one id makes one job");
   run->add_flag("--detach", r.detach, "Print the job's id and exit");
-  run->add_flag("--plan", r.plan, "Print the job as JSON, submit nothing");
+  run->add_flag("--plan", r.plan, "Show the passes, their cost and perturbation; submit nothing");
+  run->add_flag("--graph", r.graph, "Print the job as JSON, submit nothing");
   run->add_flag("--local", r.local, "Start the service of this machine when it does not run");
   run->add_flag("--no-timeline", r.no_timeline, "Do not show the timeline at the end");
   TimelineFlags(run, r.timeline);
@@ -208,6 +212,16 @@ void App::Looking() {
                              [this](Context& c) { return Report(c, v_.job_id, v_.task); });
   JobId(report);
   Task(report);
+
+  TablesOptions& t = v_.tables;
+  CLI::App* tables = Command("table", "Show the tables that a pass left: launches, counters, samples",
+                             [this](Context& c) { return Tables(c, v_.tables); });
+  tables->add_option("PASS", t.pass, "A pass, such as p34")->required();
+  tables->add_option("TABLE", t.table, "Its name; without it, the tables there are");
+  tables->add_option("--column", t.columns, "Only these, repeatable")->expected(1)->take_all();
+  tables->add_flag("--csv", t.csv, "CSV instead of a table");
+  tables->add_option("--first-row", t.first_row, "Skip the rows before this one");
+  tables->add_option("--max-rows", t.max_rows, "At most this many; default 1000");
 
   CLI::App* query = Command("query", "Ask in SQL, read-only, over documented views",
                             [this](Context& c) { return Query(c, v_.query); });

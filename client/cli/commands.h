@@ -23,6 +23,7 @@ struct TimelineOptions {
   int width = 0;              // 0: the terminal's
   bool ascii = false;
   std::string backend;
+  bool include_disturbed = false;
 };
 
 struct RunOptions {
@@ -30,7 +31,8 @@ struct RunOptions {
   std::vector<std::string> passes;
   std::string name;
   std::vector<std::string> files, directories, env, labels;
-  bool gpu = false, fresh = false, keep = false, detach = false, plan = false, local = false, no_timeline = false;
+  bool gpu = false, fresh = false, keep = false, detach = false, plan = false, graph = false;
+  bool local = false, no_timeline = false;
   std::string salt;
   int priority = 0;
   std::string deadline;
@@ -104,6 +106,16 @@ struct QueryOptions {
 };
 int Query(Context& context, const QueryOptions& options);
 
+struct TablesOptions {
+  std::string pass;           // "p34" or "34"
+  std::string table;          // empty: list them
+  std::vector<std::string> columns;
+  bool csv = false;
+  uint64_t first_row = 0;
+  uint32_t max_rows = 0;
+};
+int Tables(Context& context, const TablesOptions& options);
+
 int BlobsList(Context& context, const std::string& submitter);
 int BlobsPut(Context& context, const std::vector<std::string>& files);
 int BlobsGet(Context& context, const std::string& digest, const std::string& output);
@@ -139,6 +151,10 @@ std::string PaintState(const Context& context, v1::State state);
 std::string DescribeExit(const v1::ExitReport& report);
 // The failure in lines: what, why, remedy. Empty when there is none.
 std::string DescribeFailure(const v1::Failure& failure, absl::string_view indent);
+// A pass as on the command line: "counters:set=ipc*2".
+std::string PassText(const v1::PassSpec& spec);
+// Asks what the graph would run and prints it; the exit code.
+int PrintPlan(Context& context, const v1::JobGraph& graph);
 // Submits over lost connections with the same request id; UNKNOWN is repeated too, which is safe.
 absl::StatusOr<v1::SubmitJobResponse> SubmitSafely(Context& context,
                                                    const v1::SubmitJobRequest& request);

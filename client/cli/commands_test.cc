@@ -468,9 +468,9 @@ TEST_CASE("completion offers every command and its options") {
   }
 }
 
-TEST_CASE("a plan is the graph as JSON and needs no service") {
+TEST_CASE("a graph is printed as JSON and needs no service") {
   Program program("");
-  const Ran ran = program({"run", "--plan", "--pass", "run*3", "--", "/bin/true"});
+  const Ran ran = program({"run", "--graph", "--pass", "run*3", "--", "/bin/true"});
   CHECK(ran.code == kOk);
   v1::JobGraph graph;
   REQUIRE(google::protobuf::util::JsonStringToMessage(ran.out, &graph).ok());

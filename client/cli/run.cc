@@ -190,10 +190,11 @@ int Run(Context& context, const RunOptions& options) {
   request.set_submitter(Submitter(context));
   auto files = BuildGraph(context, options, *request.mutable_graph());
   if (!files.ok()) return context.Usage(files.status().message());
-  if (options.plan) {
+  if (options.graph) {
     context.PrintJson(request.graph());
     return kOk;
   }
+  if (options.plan) return PrintPlan(context, request.graph());
   if (const absl::Status healthy = context.service().Healthy(5); !healthy.ok()) {
     if (!options.local || !context.server.empty()) return context.Fail(healthy);
     if (const int code = Up(context, {}); code != kOk) return code;

@@ -137,6 +137,7 @@ SEXTANT_CLI_CALL(SubmitJob)
 SEXTANT_CLI_CALL(AddTasks)
 SEXTANT_CLI_CALL(ListJobs)
 SEXTANT_CLI_CALL(ExplainJob)
+SEXTANT_CLI_CALL(PlanJob)
 SEXTANT_CLI_CALL(ListPasses)
 SEXTANT_CLI_CALL(FindMissingBlobs)
 SEXTANT_CLI_CALL(ListBlobs)
@@ -154,6 +155,10 @@ absl::StatusOr<v1::JobInfo> Service::CancelJob(const v1::CancelJobRequest& reque
 absl::StatusOr<v1::TaskInfo> Service::CompleteTask(const v1::CompleteTaskRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::CompleteTask, request);
 }
+absl::StatusOr<v1::GetTableResponse> Service::GetTable(const v1::GetTableRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetTable, request, kQueryTimeoutS);
+}
+
 absl::StatusOr<v1::Timeline> Service::GetTimeline(const v1::GetTimelineRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetTimeline, request, kQueryTimeoutS);
 }

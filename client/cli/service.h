@@ -57,6 +57,8 @@ class Service {
       const v1::FindMissingBlobsRequest& request);
   absl::StatusOr<v1::ListBlobsResponse> ListBlobs(const v1::ListBlobsRequest& request);
   absl::StatusOr<v1::Timeline> GetTimeline(const v1::GetTimelineRequest& request);
+  absl::StatusOr<v1::GetTableResponse> GetTable(const v1::GetTableRequest& request);
+  absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
   absl::StatusOr<v1::Report> GetReport(const v1::GetReportRequest& request);
   absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);
   absl::StatusOr<v1::ServiceDescription> Describe();

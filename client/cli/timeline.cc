@@ -21,6 +21,7 @@ int TimelineCommand(Context& context, const TimelineOptions& options) {
   request.set_buckets(options.buckets);
   request.set_without_instances(options.regions_only);
   request.set_backend(options.backend);
+  request.set_include_disturbed(options.include_disturbed);
   auto timeline = context.service().GetTimeline(request);
   if (!timeline.ok()) return context.Fail(timeline.status());
   if (context.json) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/status/status.h"
 #include "server/analysis/export.h"
+#include "server/analysis/perturbation.h"
 #include "server/analysis/report.h"
 #include "server/analysis/selection.h"
 #include "server/analysis/timeline.h"
@@ -66,7 +67,42 @@ absl::StatusOr<std::vector<v1::PassInfo>> Analysis::Passes(int64_t job_id,
 absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& request) {
   ASSIGN_OR_RETURN(const auto task, FindTask(request.job_id(), request.task()));
   ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), task.path()));
-  return MakeTimeline({&reader_, traces_, limits_}, request, task, passes);
+  ASSIGN_OR_RETURN(const auto certificates, Certify(passes));
+  return MakeTimeline({&reader_, traces_, limits_}, request, task, passes, certificates);
+}
+
+absl::StatusOr<std::vector<v1::Perturbation>> Analysis::Certify(
+    const std::vector<v1::PassInfo>& passes) {
+  std::vector<PassLaunches> launches;
+  for (const v1::PassInfo& pass : passes) {
+    if (pass.state() != v1::DONE) continue;
+    const auto names = PassTables::Names(pass);
+    if (std::find(names.begin(), names.end(), "launches") == names.end()) continue;
+    auto table = tables_.Read(pass, "launches");
+    if (absl::IsNotFound(table.status())) continue;  // removed by retention
+    RETURN_IF_ERROR(table.status());
+    launches.push_back({&pass, *std::move(table)});
+  }
+  return Perturbations(launches);
+}
+
+absl::StatusOr<v1::GetTableResponse> Analysis::Table(const v1::GetTableRequest& request) {
+  v1::ListPassesRequest list;
+  list.set_pass_id(request.pass_id());
+  ASSIGN_OR_RETURN(const auto found, reads_->Passes(list, 1));
+  if (found.passes().empty())
+    return absl::NotFoundError(absl::StrCat("pass_id: there is no pass ", request.pass_id()));
+  const v1::PassInfo& pass = found.passes(0);
+  v1::GetTableResponse response;
+  for (std::string& name : PassTables::Names(pass)) response.add_tables(std::move(name));
+  if (request.table().empty()) return response;
+  ASSIGN_OR_RETURN(const v1::DataTable table, tables_.Read(pass, request.table()));
+  response.set_total_rows(table.rows());
+  ASSIGN_OR_RETURN(*response.mutable_table(),
+                   SliceTable(table, request.first_row(),
+                              request.max_rows() == 0 ? 1000 : request.max_rows(),
+                              {request.columns().begin(), request.columns().end()}));
+  return response;
 }
 
 absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request) {
@@ -76,6 +112,7 @@ absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request)
   if (!task.ok() && !request.task().empty()) return task.status();
   const std::string path = task.ok() ? task->path() : "";
   ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), path));
+  ASSIGN_OR_RETURN(const auto certificates, Certify(passes));
   absl::StatusOr<v1::Timeline> timeline = v1::Timeline();
   if (!task.ok()) {
     timeline = task.status();
@@ -83,9 +120,9 @@ absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request)
     v1::GetTimelineRequest wanted;
     wanted.set_job_id(request.job_id());
     wanted.set_max_instances(std::min<uint32_t>(limits_.max_timeline_instances(), 100));
-    timeline = MakeTimeline({&reader_, traces_, limits_}, wanted, *task, passes);
+    timeline = MakeTimeline({&reader_, traces_, limits_}, wanted, *task, passes, certificates);
   }
-  return MakeReport(job, path, passes, timeline);
+  return MakeReport(job, path, passes, timeline, certificates);
 }
 
 absl::Status Analysis::Export(const v1::ExportTraceRequest& request, Sink sink) {

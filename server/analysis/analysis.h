@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "sextant/v1/sextant.pb.h"
+#include "server/analysis/pass_tables.h"
+#include "server/store/blobs.h"
 #include "server/store/job_reads.h"
 #include "server/store/trace_chunks.h"
 #include "server/trace/reader.h"
@@ -21,8 +23,13 @@ namespace sextant::analysis {
 // (server/rpc/check.h).
 class Analysis {
  public:
-  Analysis(store::JobReads* reads, store::TraceStore* traces, v1::ServiceLimits limits)
-      : reads_(reads), traces_(traces), reader_(traces), limits_(std::move(limits)) {}
+  Analysis(store::JobReads* reads, store::TraceStore* traces, store::BlobStore* blobs,
+           v1::ServiceLimits limits)
+      : reads_(reads),
+        traces_(traces),
+        tables_(blobs),
+        reader_(traces),
+        limits_(std::move(limits)) {}
 
   // NOT_FOUND: no such job or task. INVALID_ARGUMENT: the task is not a profile task, or several are
   // and none is named. FAILED_PRECONDITION: nothing to show yet; says what is missing and what to do.
@@ -30,6 +37,9 @@ class Analysis {
 
   // A job without traces has a report too: how its passes went.
   absl::StatusOr<v1::Report> Report(const v1::GetReportRequest& request);
+
+  // NOT_FOUND: no such pass, table or column.
+  absl::StatusOr<v1::GetTableResponse> Table(const v1::GetTableRequest& request);
 
   // Hands the text over in pieces. Partial and failed passes are exported too if they left a trace.
   using Sink = absl::FunctionRef<absl::Status(absl::string_view)>;
@@ -40,9 +50,12 @@ class Analysis {
   absl::StatusOr<v1::TaskInfo> FindTask(int64_t job_id, const std::string& path);
   // Of a task, or of the job when `path` is empty.
   absl::StatusOr<std::vector<v1::PassInfo>> Passes(int64_t job_id, const std::string& path);
+  // Certificates of the passes that ended well and left `launches`.
+  absl::StatusOr<std::vector<v1::Perturbation>> Certify(const std::vector<v1::PassInfo>& passes);
 
   store::JobReads* const reads_;
   store::TraceStore* const traces_;
+  const PassTables tables_;
   trace::Reader reader_;
   const v1::ServiceLimits limits_;
 };

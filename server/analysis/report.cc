@@ -95,6 +95,23 @@ void Roles(const v1::Timeline& timeline, v1::Report* report) {
                lane.alignment()});
 }
 
+void Certificates(const std::vector<v1::Perturbation>& certificates, v1::Report* report) {
+  TableBuilder table(report, "perturbation");
+  table.Column("kernel").Column("passes").Column("clean", "ns").Column("instrumented", "ns")
+      .Column("ratio").Column("registers").Column("occupancy", "%").Column("same code")
+      .Column("verdict").Column("why");
+  const auto pair = [](double before, double after) {
+    return before > 0 || after > 0 ? absl::StrCat(Number(before), " → ", Number(after)) : "";
+  };
+  for (const v1::Perturbation& one : certificates)
+    table.Row({one.kernel(), absl::StrCat(one.backend(), " ×", one.pass_ids_size()),
+               Number(one.clean_ns()), Number(one.instrumented_ns()),
+               one.ratio() > 0 ? Number(one.ratio()) : "",
+               pair(one.clean_registers(), one.instrumented_registers()),
+               pair(one.clean_occupancy_pct(), one.instrumented_occupancy_pct()),
+               one.same_code() ? "yes" : "no or unknown", one.verdict(), one.why()});
+}
+
 void PassRows(const std::vector<v1::PassInfo>& passes, v1::Report* report) {
   TableBuilder table(report, "passes");
   table.Column("pass").Column("task").Column("backend").Column("state").Column("source")
@@ -252,7 +269,8 @@ std::string Markdown(const v1::Report& report) {
 
 absl::StatusOr<v1::Report> MakeReport(const v1::JobInfo& job, const std::string& task,
                                       const std::vector<v1::PassInfo>& passes,
-                                      const absl::StatusOr<v1::Timeline>& timeline) {
+                                      const absl::StatusOr<v1::Timeline>& timeline,
+                                      const std::vector<v1::Perturbation>& certificates) {
   if (passes.empty())
     return absl::FailedPreconditionError(
         "no pass is planned yet: the task waits for its inputs; `sextant job --explain` says for "
@@ -303,6 +321,7 @@ absl::StatusOr<v1::Report> MakeReport(const v1::JobInfo& job, const std::string&
     Regions(*timeline, &report);
     Roles(*timeline, &report);
   }
+  if (!certificates.empty()) Certificates(certificates, &report);
   PassRows(passes, &report);
   Environment(report, &report);
   report.set_markdown(Markdown(report));

@@ -11,10 +11,12 @@
 namespace sextant::analysis {
 
 // `task` is empty when the report is about all passes of the job. A timeline that could not be made
-// gives its reason to the report. Tables: "regions", "roles", "passes", "environment".
+// gives its reason to the report. Tables: "regions", "roles", "perturbation", "passes",
+// "environment".
 // FAILED_PRECONDITION: no pass is planned yet.
 absl::StatusOr<v1::Report> MakeReport(const v1::JobInfo& job, const std::string& task,
                                       const std::vector<v1::PassInfo>& passes,
-                                      const absl::StatusOr<v1::Timeline>& timeline);
+                                      const absl::StatusOr<v1::Timeline>& timeline,
+                                      const std::vector<v1::Perturbation>& certificates);
 
 }  // namespace sextant::analysis

@@ -22,6 +22,13 @@ Group GroupOf(const v1::PassInfo& pass) {
           pass.result().provenance().machine_class()};
 }
 
+// Regions inside kernels say more than those of threads, these more than launches.
+int Rank(const Group& group) {
+  const std::string& backend = std::get<0>(group);
+  if (backend == "scopes" || backend == "proton") return 2;
+  return backend == "activity" ? 0 : 1;
+}
+
 std::string Describe(const Group& group) {
   const auto& [backend, options, machine] = group;
   std::string text = absl::StrCat("backend ", backend);
@@ -50,8 +57,9 @@ std::string Ordinals(const std::vector<const v1::PassInfo*>& passes) {
 }  // namespace
 
 absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
-                                       absl::string_view backend) {
-  std::vector<const v1::PassInfo*> unfinished, cancelled, failed, partial, without_trace;
+                                       absl::string_view backend,
+                                       absl::FunctionRef<bool(const v1::PassInfo&)> disturbed) {
+  std::vector<const v1::PassInfo*> unfinished, cancelled, failed, partial, without_trace, changed;
   std::map<Group, std::vector<const v1::PassInfo*>> groups;
   size_t considered = 0;
   std::set<std::string> backends;
@@ -70,6 +78,8 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
       partial.push_back(&pass);
     } else if (pass.result().trace_digest().empty()) {
       without_trace.push_back(&pass);
+    } else if (disturbed(pass)) {
+      changed.push_back(&pass);
     } else {
       groups[GroupOf(pass)].push_back(&pass);
     }
@@ -92,6 +102,11 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
           failure.remedy().empty() ? "" : absl::StrCat(" (", failure.remedy(), ")"),
           "; `sextant logs` shows what the program printed"));
     }
+    if (!changed.empty())
+      return absl::FailedPreconditionError(
+          "every pass lengthened its kernels more than twofold, so its times say little of the "
+          "program; `sextant report` has the certificates, --include-disturbed joins them all the "
+          "same");
     if (!partial.empty())
       return absl::FailedPreconditionError(
           "every pass ended early and its recording is partial; `sextant logs` shows why, "
@@ -109,6 +124,8 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
 
   Selection selection;
   const auto best = std::max_element(groups.begin(), groups.end(), [](const auto& a, const auto& b) {
+    const int rank_a = Rank(a.first), rank_b = Rank(b.first);
+    if (rank_a != rank_b) return rank_a < rank_b;
     if (a.second.size() != b.second.size()) return a.second.size() < b.second.size();
     return a.second.front()->ordinal() > b.second.front()->ordinal();
   });
@@ -124,6 +141,7 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
   for (const auto& [group, members] : groups)
     if (&group != &best->first)
       leave_out(members, absl::StrCat("measured differently, by ", Describe(group)));
+  leave_out(changed, "they lengthened kernels more than twofold (--include-disturbed joins them)");
   leave_out(failed, "failed");
   leave_out(partial, "ended early, the recording is partial");
   leave_out(cancelled, "cancelled");

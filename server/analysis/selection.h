@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -19,11 +20,15 @@ struct Selection {
 };
 
 // Joins the passes that ended well, left a trace, and agree in backend, its options and the machine
-// class; of several such groups the largest (then the one with the smallest ordinal). `backend`
-// limits the choice; empty: any. FAILED_PRECONDITION says what is missing and what to do: no pass
-// ended yet, all failed, none has a trace.
-absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
-                                       absl::string_view backend);
+// class; of several such groups one that looked into kernels, or else at CPU threads, rather than at
+// launches; then the largest (then the one with the smallest ordinal). `backend` limits the choice;
+// empty: any. Passes that are `disturbed` are left out. FAILED_PRECONDITION says what is missing and
+// what to do: no pass ended yet, all failed, none has a trace.
+absl::StatusOr<Selection> SelectPasses(
+    absl::Span<const v1::PassInfo> passes, absl::string_view backend,
+    absl::FunctionRef<bool(const v1::PassInfo&)> disturbed = [](const v1::PassInfo&) {
+      return false;
+    });
 
 // What measured a pass: of a replayed one, what it was when it was recorded; else its own.
 inline const v1::PassSpec& MeasuredAs(const v1::PassInfo& pass) {

@@ -8,6 +8,7 @@
 #include "proto/status/status.h"
 #include "server/analysis/aligner.h"
 #include "server/analysis/exact.h"
+#include "server/analysis/perturbation.h"
 #include "server/analysis/quantile.h"
 #include "server/analysis/rebucket.h"
 #include "server/analysis/selection.h"
@@ -34,11 +35,24 @@ class Builder {
   }
 
   absl::StatusOr<v1::Timeline> Build(const v1::TaskInfo& task,
-                                     const std::vector<v1::PassInfo>& passes) {
+                                     const std::vector<v1::PassInfo>& passes,
+                                     const std::vector<v1::Perturbation>& certificates) {
     out_.set_job_id(task.job_id());
     out_.set_task(task.path());
     for (double q : quantiles_) out_.add_quantiles(q);
-    ASSIGN_OR_RETURN(Selection selection, SelectPasses(passes, request_.backend()));
+    ASSIGN_OR_RETURN(Selection selection, SelectPasses(passes, request_.backend(), [&](const v1::PassInfo& pass) {
+                       return !request_.include_disturbed() &&
+                              Disturbed(certificates, pass.pass_id());
+                     }));
+    for (const v1::Perturbation& one : certificates)
+      if (std::any_of(selection.joined.begin(), selection.joined.end(), [&](const auto* pass) {
+            return std::find(one.pass_ids().begin(), one.pass_ids().end(), pass->pass_id()) !=
+                   one.pass_ids().end();
+          })) {
+        if (one.verdict() == "flagged" || one.verdict() == "disturbed")
+          out_.add_notes(absl::StrCat("kernel ", one.kernel(), ": ", one.why()));
+        *out_.add_perturbation() = one;
+      }
     out_.set_passes_left_out(selection.left_out);
     for (std::string& note : selection.notes) out_.add_notes(std::move(note));
     RETURN_IF_ERROR(FindTraces(selection));
@@ -263,8 +277,9 @@ class Builder {
 absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
                                           const v1::GetTimelineRequest& request,
                                           const v1::TaskInfo& task,
-                                          const std::vector<v1::PassInfo>& passes) {
-  return Builder(rooms, request).Build(task, passes);
+                                          const std::vector<v1::PassInfo>& passes,
+                                          const std::vector<v1::Perturbation>& certificates) {
+  return Builder(rooms, request).Build(task, passes, certificates);
 }
 
 }  // namespace sextant::analysis

@@ -23,10 +23,12 @@ struct TimelineRooms {
   const v1::ServiceLimits& limits;
 };
 
-// `passes` are all of the task, in any state. Spans are given with the instances alone.
+// `passes` are all of the task, in any state; `certificates` those of them that left launches. Spans
+// are given with the instances alone.
 absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
                                           const v1::GetTimelineRequest& request,
                                           const v1::TaskInfo& task,
-                                          const std::vector<v1::PassInfo>& passes);
+                                          const std::vector<v1::PassInfo>& passes,
+                                          const std::vector<v1::Perturbation>& certificates);
 
 }  // namespace sextant::analysis

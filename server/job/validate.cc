@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "proto/status/status.h"
+#include "server/job/auto_plan.h"
 #include "server/job/graph.h"
 #include "server/job/limits.h"
 #include "server/job/plan.h"
@@ -157,6 +158,7 @@ absl::Status CheckProfile(const v1::ServiceLimits& limits, const std::string& fi
       return InvalidArgumentError(StrCat(at, ".options[\"device\"]: \"",
                                          absl::CHexEscape(device->second),
                                          "\", must be \"gpu\" or \"host\""));
+    if (pass.backend() == kAutoBackend) RETURN_IF_ERROR(CheckAuto(at, pass));
     total += std::max(1u, pass.repeat());
   }
   if (total > limits.max_passes_per_task())

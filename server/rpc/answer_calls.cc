@@ -19,6 +19,16 @@ grpc::ServerUnaryReactor* SextantService::GetTimeline(grpc::CallbackServerContex
   });
 }
 
+grpc::ServerUnaryReactor* SextantService::GetTable(grpc::CallbackServerContext* context,
+                                                   const v1::GetTableRequest* request,
+                                                   v1::GetTableResponse* response) {
+  return Answer(context, "GetTable", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Table(*request));
+    return absl::OkStatus();
+  });
+}
+
 grpc::ServerUnaryReactor* SextantService::GetReport(grpc::CallbackServerContext* context,
                                                     const v1::GetReportRequest* request,
                                                     v1::Report* response) {

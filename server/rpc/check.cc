@@ -159,6 +159,23 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::ListBlobsRequest& 
   return All({Submitter(request.submitter()), PageSize(request.page_size(), limits)});
 }
 
+absl::Status Check(const v1::ServiceLimits& limits, const v1::PlanJobRequest& request) {
+  if (!request.has_graph()) return Wrong("graph: required");
+  return absl::OkStatus();
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTableRequest& request) {
+  if (request.pass_id() <= 0)
+    return Wrong("pass_id: required, a positive number, not ", request.pass_id());
+  if (request.table().size() > limits.max_name_bytes())
+    return Wrong("table: ", request.table().size(), " bytes, at most max_name_bytes = ",
+                 limits.max_name_bytes());
+  if (request.max_rows() > limits.query_max_rows())
+    return Wrong("max_rows: ", request.max_rows(), ", at most query_max_rows = ",
+                 limits.query_max_rows());
+  return NoControls("table", request.table());
+}
+
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest& request) {
   if (static_cast<uint32_t>(request.quantiles_size()) > limits.max_quantiles())
     return Wrong("quantiles: ", request.quantiles_size(),

@@ -25,6 +25,8 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::FindMissingBlobsRe
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetBlobRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::ListBlobsRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTableRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::PlanJobRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::ExportTraceRequest& request);

@@ -25,6 +25,18 @@ grpc::ServerUnaryReactor* SextantService::SubmitJob(grpc::CallbackServerContext*
   });
 }
 
+grpc::ServerUnaryReactor* SextantService::PlanJob(grpc::CallbackServerContext* context,
+                                                  const v1::PlanJobRequest* request,
+                                                  v1::PlanJobResponse* response) {
+  return Answer(context, "PlanJob", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    v1::JobGraph filled = request->graph();
+    ASSIGN_OR_RETURN(const auto graph, job::Expand(limits(), &filled));
+    ASSIGN_OR_RETURN(*response, rooms_.reads->PreviewPlan(filled, graph));
+    return absl::OkStatus();
+  });
+}
+
 grpc::ServerUnaryReactor* SextantService::AddTasks(grpc::CallbackServerContext* context,
                                                    const v1::AddTasksRequest* request,
                                                    v1::AddTasksResponse* response) {

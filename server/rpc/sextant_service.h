@@ -28,8 +28,9 @@ using CallbackJobs = v1::Sextant::WithCallbackMethod_SubmitJob<
                         v1::Sextant::WithCallbackMethod_ListPasses<v1::Sextant::Service>>>>>>>>>>;
 using CallbackSextant = v1::Sextant::WithCallbackMethod_FindMissingBlobs<
     v1::Sextant::WithCallbackMethod_ListBlobs<v1::Sextant::WithCallbackMethod_GetTimeline<
+        v1::Sextant::WithCallbackMethod_GetTable<v1::Sextant::WithCallbackMethod_PlanJob<
         v1::Sextant::WithCallbackMethod_GetReport<v1::Sextant::WithCallbackMethod_Query<
-            v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>;
+            v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>>>;
 
 class SextantService final : public CallbackSextant {
  public:
@@ -52,6 +53,9 @@ class SextantService final : public CallbackSextant {
   grpc::ServerUnaryReactor* SubmitJob(grpc::CallbackServerContext* context,
                                       const v1::SubmitJobRequest* request,
                                       v1::SubmitJobResponse* response) override;
+  grpc::ServerUnaryReactor* PlanJob(grpc::CallbackServerContext* context,
+                                    const v1::PlanJobRequest* request,
+                                    v1::PlanJobResponse* response) override;
   grpc::ServerUnaryReactor* AddTasks(grpc::CallbackServerContext* context,
                                      const v1::AddTasksRequest* request,
                                      v1::AddTasksResponse* response) override;
@@ -94,6 +98,9 @@ class SextantService final : public CallbackSextant {
   grpc::ServerUnaryReactor* GetTimeline(grpc::CallbackServerContext* context,
                                         const v1::GetTimelineRequest* request,
                                         v1::Timeline* response) override;
+  grpc::ServerUnaryReactor* GetTable(grpc::CallbackServerContext* context,
+                                     const v1::GetTableRequest* request,
+                                     v1::GetTableResponse* response) override;
   grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
                                       const v1::GetReportRequest* request,
                                       v1::Report* response) override;

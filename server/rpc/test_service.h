@@ -36,7 +36,7 @@ class TestService {
                            .passing = [this](const v1::Event& e) { watches_.Passing(e); }}),
         engine_({&jobs_, &queue_, &steps_, &workers_, &watches_, nullptr},
                 {.poll = absl::Milliseconds(50)}),
-        analysis_(&reads_, &traces_, limits),
+        analysis_(&reads_, &traces_, &blobs_, limits),
         builtin_({&queue_, &blobs_, &analysis_},
                  {.name = "coordinator-test",
                   .poll = absl::Milliseconds(20),

@@ -24,6 +24,7 @@ struct Known {
   std::string path;
   int attempts = 0;
   int max_attempts = 0;
+  bool optional = false;
 };
 
 class CommitBatch {
@@ -77,14 +78,18 @@ class CommitBatch {
     }
     const auto rows =
         ExecPrepared(tx_,
-                     "SELECT q.pass_id, q.task_id, q.job_id, t.path, q.attempts, t.max_attempts "
+                     "SELECT q.pass_id, q.task_id, q.job_id, t.path, q.attempts, t.max_attempts, p.spec "
                      "FROM unnest($1::bigint[], $2::bigint[]) AS e(pass_id, epoch) "
                      "JOIN queue q ON q.pass_id = e.pass_id AND q.epoch = e.epoch AND q.state = 3 "
-                     "  AND q.worker = $3 JOIN tasks t ON t.task_id = q.task_id FOR UPDATE OF q",
+                     "  AND q.worker = $3 JOIN tasks t ON t.task_id = q.task_id "
+                     "JOIN passes p ON p.pass_id = q.pass_id FOR UPDATE OF q",
                      ids.Finish(), epochs.Finish(), request_.worker());
-    for (const auto& row : rows)
+    for (const auto& row : rows) {
+      v1::PassSpec spec;
+      spec.ParseFromString(FieldBytes(row[6]));
       held_[row[0].as<int64_t>()] = {row[1].as<int64_t>(), row[2].as<int64_t>(), row[3].c_str(),
-                                     row[4].as<int>(), row[5].as<int>()};
+                                     row[4].as<int>(),     row[5].as<int>(),     spec.optional()};
+    }
     std::set<int64_t> seen;
     for (int i = 0; i < request_.commits_size(); ++i) {
       const int64_t id = request_.commits(i).pass().pass_id();
@@ -215,7 +220,7 @@ class CommitBatch {
       event.set_state(ok ? v1::DONE : v1::FAILED);
       event.set_message(result.failure().message());
       changes_[it->second.job_id]->Note(std::move(event));
-      ends_[it->second.job_id].push_back({it->second.task_id, ok, false, result.failure()});
+      ends_[it->second.job_id].push_back({it->second.task_id, ok, false, it->second.optional, result.failure()});
     }
     if (seen.empty()) return;
     ExecPrepared(

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "sextant/v1/sextant.pb.h"
+#include "server/job/graph.h"
 #include "server/store/database.h"
 
 namespace sextant::store {
@@ -23,6 +24,10 @@ class JobReads {
   absl::StatusOr<v1::ListPassesResponse> Passes(const v1::ListPassesRequest& request,
                                                 uint32_t max_page_size);
   absl::StatusOr<v1::ExplainJobResponse> Explain(int64_t job_id);
+  // What the graph would run now (plan_preview.cc). Inputs that other tasks leave are not known yet, so
+  // tasks with inputs count as not cached.
+  absl::StatusOr<v1::PlanJobResponse> PreviewPlan(const v1::JobGraph& spec,
+                                                  const job::ExpandedGraph& graph);
 
   // Events of several jobs, each after its own cursor, in order; at most `limit` per job.
   absl::StatusOr<std::vector<v1::Event>> EventsAfter(const std::map<int64_t, int64_t>& cursors,

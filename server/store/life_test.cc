@@ -119,6 +119,84 @@ std::string Profile(const std::string& name, int passes, const std::string& prog
                       "' } passes { backend: 'host' repeat: ", passes, " } } } ");
 }
 
+TEST_CASE("a failed optional pass is counted and does not fail its task") {
+  Service s;
+  const std::string graph =
+      "tasks { name: 'p' profile { workload { argv: './p' } passes { backend: 'run' repeat: 2 } "
+      "passes { backend: 'host' optional: true } } } ";
+  const int64_t id = s.Submit(graph);
+  for (int left = 3; left > 0; --left) {
+    const auto work = s.Claim(Pool::kDevice, 1);
+    REQUIRE(work.size() == 1);
+    s.Commit(work[0].pass(), work[0].spec().backend() == "host" ? v1::EMPTY_CAPTURE : v1::Cause{});
+  }
+  CHECK(s.Task(id, "p").state() == v1::DONE);
+  CHECK(s.Task(id, "p").passes_failed() == 1);
+  CHECK(s.Job(id).state() == v1::DONE);
+}
+
+TEST_CASE("a task whose passes are all optional and all failed has failed") {
+  Service s;
+  const int64_t id = s.Submit(
+      "tasks { name: 'p' profile { workload { argv: './p' } "
+      "passes { backend: 'host' optional: true repeat: 2 } } } ");
+  for (int left = 2; left > 0; --left)
+    s.Commit(s.Claim(Pool::kDevice, 1).at(0).pass(), v1::EMPTY_CAPTURE);
+  CHECK(s.Job(id).state() == v1::FAILED);
+  CHECK(s.Task(id, "p").failure().message() == "it broke");
+}
+
+TEST_CASE("a plan says what would run, what is cached and what nobody can run") {
+  Service s;
+  const auto plan = [&](const std::string& text, bool fresh = false) {
+    v1::JobGraph graph;
+    REQUIRE(google::protobuf::TextFormat::ParseFromString(text, &graph));
+    graph.set_fresh(fresh);
+    const auto expanded = job::Expand(s.limits, &graph);
+    REQUIRE(expanded.ok());
+    const auto preview = s.reads.PreviewPlan(graph, *expanded);
+    INFO(preview.status());
+    REQUIRE(preview.ok());
+    return *preview;
+  };
+  v1::PlanJobResponse before = plan(Profile("p", 4) + Build("b"));
+  REQUIRE(before.passes_size() == 2);
+  CHECK(before.passes(0).task() == "p");
+  CHECK(before.passes(0).spec().repeat() == 4);
+  CHECK(before.passes(0).pool() == "device");
+  CHECK(before.passes(0).cached() == 0);
+  CHECK_FALSE(before.passes(0).cost_known());
+  CHECK(before.device_s() > 0);
+  CHECK(before.passes(1).pool() == "cpu");
+
+  s.Submit(Profile("p", 3));
+  CHECK(s.RunAll() == 3);
+  CHECK(plan(Profile("p", 4)).passes(0).cached() == 3);
+  CHECK(plan(Profile("p", 4), true).passes(0).cached() == 0);
+
+  const v1::PlanJobResponse none =
+      plan("tasks { name: 'p' profile { workload { argv: './p' } passes { backend: 'ncu' } } } ");
+  CHECK_FALSE(none.passes(0).problem().empty());
+  CHECK(none.device_s() == 0);
+
+  const v1::PlanJobResponse chosen =
+      plan("tasks { name: 'p' profile { workload { argv: './q' } passes { backend: 'auto' "
+           "options { key: 'question' value: 'quick' } } } } ");
+  REQUIRE(chosen.passes_size() == 2);
+  CHECK(chosen.passes(0).spec().backend() == "run");
+  CHECK(chosen.passes(1).spec().optional());
+}
+
+TEST_CASE("auto becomes passes when its task is planned") {
+  Service s;
+  const int64_t id = s.Submit(
+      "tasks { name: 'p' profile { workload { argv: './p' } passes { backend: 'auto' "
+      "options { key: 'question' value: 'quick' } } } } ");
+  CHECK(s.RunAll() == 7);
+  CHECK(s.Job(id).state() == v1::DONE);
+  CHECK(s.Job(id).passes() == 7);
+}
+
 TEST_CASE("tasks run in the order of the graph and the job ends with the last") {
   Service s;
   const int64_t id = s.Submit(Build("a") + Build("b", "after: 'a'") + Build("c", "after: 'b'"));

@@ -15,12 +15,16 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
   if (ends.empty()) return;
   struct Counts {
     int done = 0, failed = 0, shared = 0;
+    bool fails = false;   // one that was not optional failed
     v1::Failure failure;
   };
   std::map<int64_t, Counts> by_task;
   for (const auto& end : ends) {
     auto& counts = by_task[end.task_id];
-    if (!end.done && counts.failed == 0) counts.failure = end.failure;
+    if (!end.done && !counts.fails) {
+      counts.fails = !end.optional;
+      counts.failure = end.failure;
+    }
     ++(end.done ? counts.done : counts.failed);
     counts.shared += end.shared;
   }
@@ -37,20 +41,21 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
       "  passes_failed = t.passes_failed + e.failed, passes_cached = t.passes_cached + e.shared, "
       "  state = CASE WHEN t.state = 2 THEN 3 ELSE t.state END, "
       "  started_at = coalesce(t.started_at, now()), "
-      "  artifacts = CASE WHEN t.passes_done + e.done = t.passes THEN "
+      "  artifacts = CASE WHEN t.passes_done + e.done + t.passes_failed + e.failed = t.passes THEN "
       "    (SELECT result FROM passes p WHERE p.task_id = t.task_id AND p.ordinal = 0) END "
       "FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[]) "
       "  AS e(id, done, failed, shared) WHERE t.task_id = e.id "
-      "RETURNING t.task_id, t.passes = t.passes_done, t.state",
+      "RETURNING t.task_id, t.passes = t.passes_done + t.passes_failed, t.passes_done",
       ids.Finish(), done.Finish(), failed.Finish(), shared.Finish());
   change.MarkStarted();
   std::vector<TaskEnd> task_ends;
   for (const auto& row : rows) {
     const int64_t task_id = row[0].as<int64_t>();
     const auto& counts = by_task[task_id];
-    if (counts.failed > 0) {
+    const bool ended = row[1].as<bool>(), nothing_done = row[2].as<int>() == 0;
+    if (counts.fails || (ended && nothing_done)) {
       task_ends.push_back({task_id, v1::FAILED, counts.failure});
-    } else if (row[1].as<bool>()) {
+    } else if (ended) {
       task_ends.push_back({task_id, v1::DONE, {}});
     }
   }
@@ -177,8 +182,8 @@ void Inherit(JobChange& change, const std::vector<Follower>& orphans) {
 void SettleFollowers(JobChange& change, const std::vector<int64_t>& pass_ids) {
   const auto rows = ExecPrepared(
       change.tx(),
-      "SELECT f.pass_id, f.task_id, f.cache_key, f.sample, s.state, s.result, t.path, s.pass_id "
-      "FROM passes f JOIN passes s ON s.pass_id = f.source_pass_id "
+      "SELECT f.pass_id, f.task_id, f.cache_key, f.sample, s.state, s.result, t.path, s.pass_id, "
+      "  f.spec FROM passes f JOIN passes s ON s.pass_id = f.source_pass_id "
       "JOIN tasks t ON t.task_id = f.task_id "
       "WHERE f.pass_id = ANY($1::bigint[]) AND f.state = 1 AND s.state > 3 ORDER BY f.pass_id",
       Int64Array(pass_ids));
@@ -198,6 +203,9 @@ void SettleFollowers(JobChange& change, const std::vector<int64_t>& pass_ids) {
     end.done = source_state == v1::DONE;
     end.shared = true;
     if (!end.done) {
+      v1::PassSpec spec;
+      spec.ParseFromString(FieldBytes(row[8]));
+      end.optional = spec.optional();
       v1::PassResult result;
       result.ParseFromString(FieldBytes(row[5]));
       end.failure = result.failure();

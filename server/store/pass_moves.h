@@ -15,10 +15,11 @@ struct PassEnd {
   int64_t task_id = 0;
   bool done = true;           // else failed
   bool shared = false;        // cached or merged
+  bool optional = false;      // its failure does not fail the task
   v1::Failure failure;
 };
 
-// Counts the ends in their tasks. A task whose passes are all done is done; with the first failed
+// Counts the ends in their tasks. A task whose passes have all ended, one of them well, is done; with the first failed
 // pass it fails, and its other passes are cancelled: what is deterministic would fail again.
 void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends);
 

@@ -5,6 +5,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/job/auto_plan.h"
 #include "server/job/graph.h"
 #include "server/store/pq.h"
 
@@ -249,6 +251,28 @@ std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx) {
   return workers;
 }
 
+double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& program,
+                       const std::string& backend, const std::string& kind) {
+  const auto rows = ExecPrepared(
+      tx,
+      "SELECT avg(extract(epoch FROM p.finished_at - p.started_at))::float8 FROM "
+      "  (SELECT cache_key FROM cache_keys WHERE subject = $1 ORDER BY created_at DESC LIMIT 20) k "
+      "JOIN samples s USING (cache_key) JOIN passes p ON p.pass_id = s.pass_id WHERE p.state = 4",
+      absl::StrCat(program, " ", backend, " ", kind));
+  return rows[0][0].is_null() ? 0 : rows[0][0].as<double>();
+}
+
+double RunSeconds(pqxx::transaction_base& tx, const v1::TaskSpec& task) {
+  const v1::Workload* workload = job::WorkloadOf(task);
+  if (workload == nullptr || workload->argv().empty()) return job::kTypicalRunS;
+  for (const char* backend : {"run", "activity", "host", "scopes", "proton"}) {
+    const double mean_s =
+        MeanPassSeconds(tx, workload->argv(0), backend, std::string(job::KindOf(task)));
+    if (mean_s > 0) return mean_s;
+  }
+  return job::kTypicalRunS;
+}
+
 void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
                std::vector<TaskToPlan> tasks) {
   const ArtifactsByTask artifacts = LoadArtifacts(change, tasks);
@@ -264,10 +288,21 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
                                     "check the outputs that task declares")});
       continue;
     }
+    std::vector<std::string> notes;
+    job::ExpandAuto(workers, RunSeconds(change.tx(), task.spec), &task.spec, &notes);
     const auto planned = job::PlanTask(context, task.spec);
     if (!planned.ok()) {
       unplanned.Add(task, std::string(planned.status().message()));
       continue;
+    }
+    if (!notes.empty()) {
+      v1::Event event;
+      event.set_task_id(task.task_id);
+      event.set_task(task.path);
+      event.set_what("planned");
+      event.set_state(v1::READY);
+      event.set_message(absl::StrJoin(notes, "; "));
+      change.Note(std::move(event));
     }
     TaskPlanner(change, task).Make(*planned);
   }

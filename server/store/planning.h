@@ -20,6 +20,12 @@ struct TaskToPlan {
 // The kinds of workers there are, live ones first; each kind once.
 std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx);
 
+// How long passes of this program took here lately, in the mean; 0: none is known.
+double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& program,
+                       const std::string& backend, const std::string& kind);
+// What the task's program takes alone, or job::kTypicalRunS.
+double RunSeconds(pqxx::transaction_base& tx, const v1::TaskSpec& task);
+
 // Makes the passes of each task: answered from the cache, merged with one in flight, or queued. A
 // task that no worker can run stays ready with a note and is tried again later; a task whose inputs
 // are missing fails.

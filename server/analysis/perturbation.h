@@ -1,0 +1,35 @@
+// How much passes changed what they measured: kernels' durations, registers, occupancy and code in
+// instrumented passes against the clean ones.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "sextant/v1/sextant.pb.h"
+#include "sextant/v1/table.pb.h"
+
+namespace sextant::analysis {
+
+inline constexpr double kFlaggedRatio = 1.15;
+inline constexpr double kDisturbedRatio = 2.0;
+
+// A pass that ended well, and its table `launches` (without rows when it left none).
+struct PassLaunches {
+  const v1::PassInfo* pass = nullptr;
+  v1::DataTable launches;
+};
+
+// Clean: `activity`, with kernel records alone where there are such passes.
+bool IsCleanPass(const v1::PassInfo& pass);
+
+// One certificate for each kernel and kind of instrumented pass (backend with its options), in order
+// of kernel and first pass. A ratio is the median duration over all launches of the kernel in these
+// passes ÷ that in the clean passes; of backends that replay or serialise kernels (`counters`, `ncu`,
+// `sassmetrics`, `sanitizer`) durations say nothing of disturbance and are not compared.
+std::vector<v1::Perturbation> Perturbations(absl::Span<const PassLaunches> passes);
+
+// Whether these passes' times must not be joined with others: one of their kernels is "disturbed".
+bool Disturbed(absl::Span<const v1::Perturbation> certificates, int64_t pass_id);
+
+}  // namespace sextant::analysis
