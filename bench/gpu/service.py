@@ -40,9 +40,17 @@ class Service:
         subprocess.run([program("sextant"), "down"], env=self.environment, capture_output=True, check=False)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def cli(self, *arguments):
-        done = subprocess.run([program("sextant"), *map(str, arguments)], env=self.environment, capture_output=True,
+    def try_cli(self, *arguments):
+        """What the command printed, whether it succeeded or not."""
+        done = self._run(arguments)
+        return done.stdout + done.stderr
+
+    def _run(self, arguments):
+        return subprocess.run([program("sextant"), *map(str, arguments)], env=self.environment, capture_output=True,
                               text=True, check=False)
+
+    def cli(self, *arguments):
+        done = self._run(arguments)
         if done.returncode != 0:
             raise SystemExit(f"sextant {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout
