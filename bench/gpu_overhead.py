@@ -7,6 +7,7 @@ Proton inside kernels on two matrix products of the same size, each against the 
 activity_pct      host_loop.py with the injection library's activity records over without: time a launch
 proton_host_pct   the same program under Proton's cupti backend
 scopes_pct        gemm_ws recorded over compiled without any of it: median time of a launch
+scopes_matched_pct  the same with as many records of a warp as Proton makes in the kernel below
 proton_intra_pct  a Triton matmul of the same tile recorded by Proton over compiled without
 record_cycles     cycles a record takes in a loop of nothing but records
 Runs of the variants alternate; a figure is the median of their ratios less 1. Null: not measured."""
@@ -22,6 +23,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "gpu"))
 import common  # noqa: E402
 
 GPU = common.ROOT / "bench/gpu"
+# Four records of each multiplying warp a step, as Proton makes; the producer's signal is a fifth, of one warp.
+MATCHED = "scopes=mma+full"
 
 
 def gemm_ms(program, size, env):
@@ -37,7 +40,7 @@ def inside(work, size, rounds, figures):
     plain, scoped = work / "gemm_plain", work / "gemm"
     common.compile_cuda("examples/gemm_ws/gemm_ws.cu", plain, "-DSEXTANT_DISABLE")
     common.compile_cuda("examples/gemm_ws/gemm_ws.cu", scoped)
-    times = {"plain": [], "inert": [], "scopes": []}
+    times = {"plain": [], "inert": [], "scopes": [], "matched": []}
     results = work / "gemm_results"
     for _ in range(rounds):
         results.mkdir(exist_ok=True)
@@ -45,6 +48,7 @@ def inside(work, size, rounds, figures):
         times["plain"].append(gemm_ms(plain, size, {}))
         times["inert"].append(gemm_ms(scoped, size, {}))
         times["scopes"].append(gemm_ms(scoped, size, recording))
+        times["matched"].append(gemm_ms(scoped, size, {**recording, "SEXTANT_SCOPES": MATCHED}))
         for file in results.iterdir():
             file.unlink()
     # How much one launch records, from a run of one.
@@ -53,6 +57,7 @@ def inside(work, size, rounds, figures):
     records = 2 * held["events"] + held["signals"]
     ms = statistics.median(times["scopes"])
     figures["scopes_pct"] = percent(times["scopes"], times["plain"])
+    figures["scopes_matched_pct"] = percent(times["matched"], times["plain"])
     figures["scopes_inert_pct"] = percent(times["inert"], times["plain"])
     figures["scopes_records_per_us"] = records / ms / 1e3
     for name, values in times.items():
@@ -64,12 +69,17 @@ def proton_inside(size, rounds, figures):
     times = {"plain": [], "proton": []}
     for _ in range(rounds):
         argv = [sys.executable, GPU / "proton_matmul.py", "--size", size]
-        times["plain"].append(common.last_json(common.run(argv))["ms"])
+        plain = common.last_json(common.run(argv))
+        times["plain"].append(plain["ms"])
         recorded = common.last_json(common.run([*argv, "--proton"]))
         times["proton"].append(recorded["ms"])
     ms = statistics.median(times["proton"])
     figures["proton_intra_pct"] = percent(times["proton"], times["plain"])
     figures["proton_records_per_us"] = recorded["records"] / ms / 1e3
+    scopes = common.last_json(common.run([sys.executable, GPU / "proton_matmul.py", "--size", 1024, "--proton",
+                                          "--count"]))["scopes"]
+    print(f"registers, spills: plain {plain['registers']}, {plain['spills']}; recorded {recorded['registers']}, "
+          f"{recorded['spills']}; at 1024³ Proton's trace has {scopes:,} scopes")
     for name, values in times.items():
         print(f"triton {size}³, {name:<9} {statistics.median(values):9.4f} ms   {min(values):9.4f} … {max(values):.4f}")
     print(f"  {recorded['records']:,} records a launch, {recorded['records'] / ms / 1e3:,.0f} a µs")
@@ -111,6 +121,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--no-host", action="store_true", help="not the host side")
     options = parser.parse_args()
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -118,7 +129,7 @@ def main():
         record(work, figures)
         inside(work, options.size, options.rounds, figures)
         for measure in (lambda: proton_inside(options.size, options.rounds, figures),
-                        lambda: host(work, options.rounds, figures)):
+                        lambda: None if options.no_host else host(work, options.rounds, figures)):
             try:
                 measure()
             except (SystemExit, common.subprocess.TimeoutExpired) as missing:  # no Triton here, say

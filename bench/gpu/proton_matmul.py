@@ -1,9 +1,11 @@
 """A Triton matmul whose warps record load and dot of every step, as examples/gemm_ws does by scope.cuh:
-{"ms":…,"records":…}: the median time of the kernel alone, and how many records a launch makes.
+{"ms":…,"records":…,"registers":…,"spills":…}: the median time of the kernel alone, how many records a
+launch makes, and what the compiler gave it.
 
-    python3 proton_matmul.py [--size N] [--launches N] [--proton]
+    python3 proton_matmul.py [--size N] [--launches N] [--proton [--count]]
 
-Without `--proton` the kernel is compiled without scopes."""
+Without `--proton` the kernel is compiled without scopes. `--count` launches once and counts the scopes in
+Proton's trace: {"scopes":…}."""
 
 import argparse
 import json
@@ -55,6 +57,7 @@ def main():
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--launches", type=int, default=6)
     parser.add_argument("--proton", action="store_true")
+    parser.add_argument("--count", action="store_true")
     options = parser.parse_args()
     size = options.size
     a = torch.randn((size, size), device="cuda", dtype=torch.bfloat16)
@@ -63,11 +66,20 @@ def main():
     grid = (size // BLOCK_M, size // BLOCK_N)
     if options.proton:
         mode = proton.mode.Default(buffer_type="global", buffer_size=64 * 1024)
-        proton.start(tempfile.mktemp(), backend="instrumentation", data="trace", mode=mode)
+        trace = tempfile.mktemp()
+        session = proton.start(trace, backend="instrumentation", data="trace", mode=mode)
 
     def launch():
-        matmul[grid](a, b, c, size, size, size, BLOCK_M=BLOCK_M, BLOCK_N=BLOCK_N, BLOCK_K=BLOCK_K,
-                     SCOPES=options.proton, num_warps=WARPS, num_stages=3)
+        return matmul[grid](a, b, c, size, size, size, BLOCK_M=BLOCK_M, BLOCK_N=BLOCK_N, BLOCK_K=BLOCK_K,
+                            SCOPES=options.proton, num_warps=WARPS, num_stages=3)
+
+    if options.count:
+        launch()
+        torch.cuda.synchronize()
+        proton.finalize(session)
+        with open(trace + ".chrome_trace", encoding="utf-8") as file:
+            print(json.dumps({"scopes": file.read().count('"ph":')}))
+        return
 
     # Inside of what Proton does before and after a launch: its copies and decoding are not the kernel.
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -75,14 +87,15 @@ def main():
     triton.knobs.runtime.launch_exit_hook.add(lambda _: end.record())
     times = []
     for _ in range(options.launches + 1):
-        launch()
+        kernel = launch()
         torch.cuda.synchronize()
         times.append(begin.elapsed_time(end))
     del times[0]
     records = grid[0] * grid[1] * WARPS * (4 * (size // BLOCK_K) + 2)
     error = (c[:256].float() - a[:256].float() @ b.float().T).abs().max().item() / size**0.5
     assert error < 0.1, error
-    print(json.dumps({"ms": statistics.median(times), "records": records if options.proton else 0}), flush=True)
+    print(json.dumps({"ms": statistics.median(times), "records": records if options.proton else 0,
+                      "registers": kernel.n_regs, "spills": kernel.n_spills}), flush=True)
     os._exit(0)  # what was recorded is not wanted
 
 
