@@ -24,8 +24,8 @@
 // Nothing is passed to kernels: they find their buffers through a constant of their module, and each
 // warp takes a ring of its own when it starts. Launches are told apart by %gridid.
 //
-// Cost. Recording: about nine instructions a record, the 32-bit clock and one 8-byte store of one
-// lane; a warp's start takes an atomic operation, about a microsecond. Not recording: a predicated
+// Cost. Recording: five or six instructions a record, the 32-bit clock and one 8-byte store of one
+// lane; a warp's start takes an atomic operation in global memory. Not recording: a predicated
 // instruction or two where a record would be. Compiled with -DSEXTANT_DISABLE: nothing at all, the
 // machine code is the same as without the lines. bench/gpu_overhead.py measures it.
 //
