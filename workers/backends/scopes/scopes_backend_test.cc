@@ -68,6 +68,23 @@ TEST_CASE("options become the recorder's text, in one order") {
   CHECK(backend.Prepare(With({}))->env.at("SEXTANT_SCOPES") == "1");
 }
 
+TEST_CASE("launches come from the injection library beside the recorder, unless they are not wanted") {
+  Run run;
+  run.Leave("libsextant_inject.so", Bytes(1));
+  const ScopesBackend backend(Site{.libraries = run.record().results_dir});
+  const auto plan = backend.Prepare(With({{"records", "64"}}));
+  REQUIRE(plan.ok());
+  CHECK(plan->env.at("SEXTANT_INJECT") == "activity");
+  CHECK(absl::StrContains(plan->env.at("SEXTANT_INJECT_OPTIONS"), "activity.light=1"));
+  CHECK(plan->env.contains("CUDA_INJECTION64_PATH"));
+  CHECK(plan->env.at("SEXTANT_SCOPES") == "records=64");
+  CHECK(plan->argv == std::vector<std::string>{"gemm"});
+  const auto without = backend.Prepare(With({{"launches", "0"}}));
+  REQUIRE(without.ok());
+  CHECK(!without->env.contains("CUDA_INJECTION64_PATH"));
+  CHECK(without->argv == std::vector<std::string>{"gemm"});
+}
+
 TEST_CASE("a bad option is named, with what it may be") {
   const auto refusal = [](const std::string& name, const std::string& value) {
     return std::string(ScopesBackend(Site{}).Prepare(With({{name, value}})).status().message());

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -162,16 +163,25 @@ class ScopesFile {
   bool Fail(const std::string& path) {
     std::fprintf(stderr, "sextant: kernels are not recorded: cannot make %s: %s\n", path.c_str(),
                  std::strerror(errno));
+    if (fd_ >= 0) unlink(path.c_str());
     return false;
   }
 
   bool Write(const void* data, size_t bytes, uint64_t at) {
     const auto* from = static_cast<const char*>(data);
+    // Writing beyond the limit would end the program with SIGXFSZ.
+    rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        at + bytes > limit.rlim_cur) {
+      errno = EFBIG;
+      if (map_ != nullptr) SetError("files may not be that large; records=N makes rings smaller");
+      return false;
+    }
     while (bytes > 0) {
       const ssize_t written = pwrite(fd_, from, bytes, static_cast<off_t>(at));
       if (written < 0 && errno == EINTR) continue;
       if (written <= 0) {
-        if (map_ != nullptr) SetError("the disk is full, or files may not be that large");
+        if (map_ != nullptr) SetError("the disk is full");
         return false;
       }
       from += written;
