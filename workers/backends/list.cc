@@ -3,6 +3,7 @@
 #include "workers/backends/backend.h"
 #include "workers/backends/counters/counters_backend.h"
 #include "workers/backends/host/host_backend.h"
+#include "workers/backends/ir/ir_backend.h"
 #include "workers/backends/pcsampling/pcsampling_backend.h"
 #include "workers/backends/pmsampling/pmsampling_backend.h"
 #include "workers/backends/proton/proton_backend.h"
@@ -18,6 +19,7 @@ std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   all.push_back(std::make_unique<ActivityBackend>(site));
   all.push_back(std::make_unique<CountersBackend>(site));
   all.push_back(std::make_unique<HostBackend>());
+  all.push_back(std::make_unique<IrBackend>(site));
   all.push_back(std::make_unique<PcSamplingBackend>(site));
   all.push_back(std::make_unique<PmSamplingBackend>(site));
   all.push_back(std::make_unique<ProtonBackend>());

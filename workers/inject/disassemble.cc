@@ -53,6 +53,12 @@ pid_t Start(const std::vector<std::string>& words, const char* output) {
     const int null = open("/dev/null", O_RDWR);
     if (out < 0 || dup2(out, 1) < 0 || dup2(null, 0) < 0 || dup2(null, 2) < 0) _exit(126);
   }
+  // As a program of a pass is found: the working directory, then PATH.
+  const std::string here = "./" + words[0];
+  if (output == nullptr && words[0].find('/') == std::string::npos &&
+      access(here.c_str(), X_OK) == 0) {
+    execv(here.c_str(), argv.data());
+  }
   execvp(argv[0], argv.data());
   const int code = errno == ENOENT ? 127 : 126;
   if (output == nullptr) fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));

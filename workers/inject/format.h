@@ -90,6 +90,11 @@ struct FunctionRecord {
   uint32_t name;         // text id; mangled
   uint32_t symbol;       // index in the cubin's symbol table, which some tools call function index
   uint32_t code_bytes;   // of its instructions
+  // What the cubin says of it; −1: nothing.
+  int32_t registers;
+  int32_t frame_bytes;   // local memory of a thread
+  int32_t shared_bytes;  // static
+  int32_t max_threads;   // of a block
   uint8_t sass_digest[32];  // SHA-256 of its instructions alone
 };
 

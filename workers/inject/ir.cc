@@ -6,6 +6,7 @@
 //                             that the program asked the driver for; tells sextant-disassemble what
 //                             is worth its time
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -41,6 +42,7 @@ State* state = nullptr;
 thread_local std::string* loaded_digest = nullptr;
 
 constexpr CUpti_CallbackId kCalls[] = {
+    CUPTI_DRIVER_TRACE_CBID_cuModuleLoad,
     CUPTI_DRIVER_TRACE_CBID_cuModuleLoadData, CUPTI_DRIVER_TRACE_CBID_cuModuleLoadDataEx,
     CUPTI_DRIVER_TRACE_CBID_cuModuleGetFunction, CUPTI_DRIVER_TRACE_CBID_cuLibraryGetKernel};
 
@@ -113,11 +115,26 @@ void OnLoaded(const void* image) {
   loaded_digest->clear();
 }
 
+void OnLoadedFile(const char* path) {
+  const int fd = path != nullptr ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  struct stat about;
+  if (fd < 0 || fstat(fd, &about) != 0 || static_cast<size_t>(about.st_size) > kMaxFileBytes) {
+    if (fd >= 0) close(fd);
+    return OnLoaded(nullptr);
+  }
+  std::string bytes(static_cast<size_t>(about.st_size), '\0');
+  const ssize_t got = pread(fd, bytes.data(), bytes.size(), 0);
+  close(fd);
+  OnLoaded(got == about.st_size ? bytes.c_str() : nullptr);
+}
+
 void OnCallback(Session&, CUpti_CallbackDomain domain, CUpti_CallbackId id, const void* data) {
   if (domain != CUPTI_CB_DOMAIN_DRIVER_API) return;
   const auto& call = *static_cast<const CUpti_CallbackData*>(data);
   if (call.callbackSite != CUPTI_API_EXIT || call.functionParams == nullptr) return;
   switch (id) {
+    case CUPTI_DRIVER_TRACE_CBID_cuModuleLoad:
+      return OnLoadedFile(static_cast<const cuModuleLoad_params*>(call.functionParams)->fname);
     case CUPTI_DRIVER_TRACE_CBID_cuModuleLoadData:
       return OnLoaded(static_cast<const cuModuleLoadData_params*>(call.functionParams)->image);
     case CUPTI_DRIVER_TRACE_CBID_cuModuleLoadDataEx:

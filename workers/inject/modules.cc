@@ -83,6 +83,10 @@ bool Modules::Load(const CUpti_ResourceData& resource, LoadedModule* loaded) {
     of.record.module = module->moduleId;
     of.record.symbol = kernel.symbol;
     of.record.code_bytes = static_cast<uint32_t>(kernel.code.size());
+    of.record.registers = kernel.registers;
+    of.record.frame_bytes = kernel.frame_bytes;
+    of.record.shared_bytes = kernel.shared_bytes;
+    of.record.max_threads = kernel.max_threads;
     const Sha256Digest digest = kernel.SassDigest();
     memcpy(of.record.sass_digest, digest.data(), digest.size());
   }

@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "proto/table/table.h"
 #include "workers/backends/activity/labels.h"
 #include "workers/inject/kernels.h"
@@ -18,7 +17,7 @@ constexpr size_t kMaxOpenRanges = 1u << 20;
 }  // namespace
 
 Importer::Importer(const std::string& kernels, uint64_t began_ns, ImportLimits limits)
-    : kernels_(kernels), began_ns_(began_ns), limits_(limits), launches_(kernels, began_ns) {}
+    : began_ns_(began_ns), limits_(limits), launches_(kernels, began_ns) {}
 
 uint32_t Importer::RegionOf(std::string_view name) {
   const auto found = regions_.find(absl::string_view(name.data(), name.size()));
@@ -309,16 +308,7 @@ void Importer::Explain(Imported* out) const {
   if (open_ranges_ > 0) {
     out->notes.push_back(absl::StrCat(open_ranges_, " NVTX ranges never ended"));
   }
-  if (!launches_.launches().empty()) return;
-  if (launches_.unmatched_launches() == 0) {
-    out->nothing = "the program started CUDA, but no kernel ran";
-    return;
-  }
-  std::vector<std::string> names;
-  for (const auto& [name, count] : launches_.unmatched()) names.push_back(name.substr(0, 120));
-  out->nothing = absl::StrCat("none of the ", launches_.unmatched_launches(),
-                              " launches was of a kernel that matches \"", kernels_,
-                              "\"; there were ", absl::StrJoin(names, ", "));
+  out->nothing = launches_.WhyNone();
 }
 
 Imported Importer::Finish() {

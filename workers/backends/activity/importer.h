@@ -87,7 +87,6 @@ class Importer {
   void Count(Imported* out) const;
   void Explain(Imported* out) const;
 
-  const std::string kernels_;
   const uint64_t began_ns_;
   const ImportLimits limits_;
   injected::Launches launches_;

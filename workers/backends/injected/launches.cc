@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/chunk/chunk.h"
 #include "proto/table/table.h"
 #include "workers/inject/cubin.h"
@@ -16,7 +17,6 @@ namespace {
 constexpr size_t kMaxUnmatchedNames = 16;
 constexpr size_t kMaxCodesOfName = 4096;
 constexpr size_t kMaxDevices = 1024;
-constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
 
 // Times that a recorder could have written.
 bool Plausible(const inject::KernelRecord& record) {
@@ -49,7 +49,7 @@ uint64_t ThreadsOf(const inject::KernelRecord& record) {
 }  // namespace
 
 Launches::Launches(const std::string& kernels, uint64_t began_ns, LaunchLimits limits)
-    : began_ns_(began_ns), limits_(limits) {
+    : expression_(kernels), began_ns_(began_ns), limits_(limits) {
   std::string why;
   filter_.SetFilter(kernels, &why);
 }
@@ -177,6 +177,12 @@ const Launches::Code* Launches::CodeOf(const inject::KernelRecord& record) const
   return last;
 }
 
+// CUPTI leaves the size in its record 0 where the driver sizes local memory once for all.
+uint32_t Launches::LocalBytes(const inject::KernelRecord& record, const Code* code) {
+  if (code == nullptr || code->function.frame_bytes < 0) return record.local_bytes;
+  return std::max(record.local_bytes, static_cast<uint32_t>(code->function.frame_bytes));
+}
+
 uint32_t Launches::KernelOf(const Process& process, const inject::KernelRecord& record) {
   const Code* const code = CodeOf(record);
   const std::string digest =
@@ -195,7 +201,8 @@ uint32_t Launches::KernelOf(const Process& process, const inject::KernelRecord& 
                       .cubin_digest = code != nullptr ? code->cubin_digest : kNoDigest,
                       .registers = record.registers,
                       .static_shared_bytes = record.static_shared_bytes,
-                      .local_bytes = record.local_bytes});
+                      .local_bytes = LocalBytes(record, code),
+                      .max_threads = code != nullptr ? code->function.max_threads : -1});
   return static_cast<uint32_t>(kernels_.size() - 1);
 }
 
@@ -217,6 +224,16 @@ void Launches::Finish() {
     }
   }
   processes_.clear();
+}
+
+std::string Launches::WhyNone() const {
+  if (!launches_.empty()) return "";
+  if (unmatched_launches_ == 0) return "the program started CUDA, but no kernel ran";
+  std::vector<std::string> names;
+  for (const auto& [name, count] : unmatched_) names.push_back(name.substr(0, 120));
+  return absl::StrCat("none of the ", unmatched_launches_,
+                      " launches was of a kernel that matches \"", expression_, "\"; there were ",
+                      absl::StrJoin(names, ", "));
 }
 
 v1::DataTable Launches::LaunchTable() const {
@@ -272,7 +289,7 @@ v1::DataTable Launches::LaunchTable() const {
     table.Set(registers, record.registers);
     table.Set(static_shared, record.static_shared_bytes);
     table.Set(dynamic_shared, record.dynamic_shared_bytes);
-    table.Set(local, record.local_bytes);
+    table.Set(local, kernels_[row.kernel].local_bytes);
     table.Set(digest, kernels_[row.kernel].sass_digest);
     const auto of_device = devices_.find(record.device);
     if (of_device != devices_.end()) {
@@ -289,7 +306,7 @@ v1::DataTable Launches::LaunchTable() const {
   return table.Finish();
 }
 
-v1::DataTable Launches::KernelTable() const {
+v1::DataTable Launches::KernelTable(const std::map<std::string, KernelFacts>& facts) const {
   table::Builder table("kernels");
   const auto kernel = table.Text("kernel");
   const auto mangled = table.Text("mangled");
@@ -304,18 +321,20 @@ v1::DataTable Launches::KernelTable() const {
   const auto source = table.Text("source");
   const auto options = table.Text("options");
   for (const Kernel& row : kernels_) {
+    const auto found = facts.find(row.sass_digest);
+    const KernelFacts known = found != facts.end() ? found->second : KernelFacts();
     table.Set(kernel, row.name);
     table.Set(mangled, row.mangled);
     table.Set(sass_digest, row.sass_digest);
     table.Set(cubin_digest, row.cubin_digest);
     table.Set(registers, row.registers);
-    table.Set(spill_store, kAbsent);
-    table.Set(spill_load, kAbsent);
+    table.Set(spill_store, known.spill_store_bytes);
+    table.Set(spill_load, known.spill_load_bytes);
     table.Set(static_shared, row.static_shared_bytes);
     table.Set(local, row.local_bytes);
-    table.Set(max_threads, kAbsent);
-    table.Set(source, "");
-    table.Set(options, "");
+    if (row.max_threads >= 0) table.Set(max_threads, row.max_threads);
+    table.Set(source, known.source);
+    table.Set(options, known.options);
     table.EndRow();
   }
   return table.Finish();

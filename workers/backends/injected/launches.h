@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -38,8 +39,17 @@ struct Kernel {
   std::string sass_digest;   // hex
   std::string cubin_digest;  // hex
   uint32_t registers = 0, static_shared_bytes = 0, local_bytes = 0;
+  int32_t max_threads = -1;  // of a block, by launch bounds
   uint64_t launches = 0;
   uint64_t duration_ns = 0;  // sum over those that ended
+};
+
+// What a backend knows of a code beyond its launches; NaN and "" where it does not.
+struct KernelFacts {
+  double spill_store_bytes = std::numeric_limits<double>::quiet_NaN();
+  double spill_load_bytes = std::numeric_limits<double>::quiet_NaN();
+  std::string source;
+  std::string options;
 };
 
 struct LaunchLimits {
@@ -69,12 +79,14 @@ class Launches {
   // Kernels that did not match, with how often they were launched; at most a few names.
   const std::map<std::string, uint64_t>& unmatched() const { return unmatched_; }
   uint64_t unmatched_launches() const { return unmatched_launches_; }
+  // Why there is no launch, in a sentence; "" where there is one.
+  std::string WhyNone() const;
   uint64_t left_out() const { return left_out_; }
   uint64_t malformed() const { return malformed_; }
 
-  // The tables `launches` and `kernels` (docs/tables.md).
+  // The tables `launches` and `kernels` (docs/tables.md); `facts` by sass_digest.
   v1::DataTable LaunchTable() const;
-  v1::DataTable KernelTable() const;
+  v1::DataTable KernelTable(const std::map<std::string, KernelFacts>& facts = {}) const;
 
  private:
   struct Pending {
@@ -92,8 +104,10 @@ class Launches {
   void TakeKernel(const Process& process, const inject::KernelRecord& record, bool running);
   bool Matches(const std::string& demangled);
   uint32_t KernelOf(const Process& process, const inject::KernelRecord& record);
+  static uint32_t LocalBytes(const inject::KernelRecord& record, const Code* code);
   const Code* CodeOf(const inject::KernelRecord& record) const;
 
+  const std::string expression_;
   inject::Kernels filter_;
   const uint64_t began_ns_;
   const LaunchLimits limits_;
