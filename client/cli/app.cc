@@ -118,6 +118,8 @@ void App::Submitting() {
   run->add_option("--hang", r.hang, "Stop a pass without output and CPU use for this long: 30s");
   run->add_option("--pids", r.pids, "Limit on processes and threads")->check(CLI::PositiveNumber);
   run->add_flag("--gpu", r.gpu, "The program needs a GPU in every pass; found out by itself when a pass looks into kernels");
+  run->add_option("--kernels", r.kernels,
+                  "Extended regular expression of the names of GPU kernels that matter; default: all");
   run->add_option("--rootfs", r.rootfs, "Directory on the worker used as root file system");
   run->add_option("--stdin", r.stdin_file, "File given to the program's standard input, at most 1 MiB");
   run->add_option("--request-id", r.request_id, "Submitting twice with one id makes one job");

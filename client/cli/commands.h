@@ -39,7 +39,7 @@ struct RunOptions {
   std::string memory, wall, disk, hang;
   double cpus = 0;
   uint32_t pids = 0;
-  std::string rootfs, stdin_file, request_id;
+  std::string kernels, rootfs, stdin_file, request_id;
   TimelineOptions timeline;
 };
 int Run(Context& context, const RunOptions& options);

@@ -125,6 +125,7 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
   }
   if (o.gpu) workload.set_device("gpu");
   RETURN_IF_ERROR(FillProgram(context, o, profile.passes(0), bundle, workload));
+  workload.set_kernels(o.kernels);
   if (!o.stdin_file.empty()) {
     std::ifstream file(o.stdin_file, std::ios::binary);
     if (!file) return absl::InvalidArgumentError(absl::StrCat("--stdin ", Escape(o.stdin_file), " cannot be read"));

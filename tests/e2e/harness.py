@@ -17,9 +17,17 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SEXTANT_BUILD", ROOT / "build")).resolve()
-SEXTANT = BUILD / "client/cli/sextant"
-SEXTANTD = BUILD / "server/sextantd"
-WORKER = BUILD / "workers/sextant-worker"
+
+
+def program(built):
+    """A program of the build tree, or of an installation (an unpacked bundle)."""
+    installed = BUILD / "bin" / pathlib.Path(built).name
+    return installed if installed.exists() else BUILD / built
+
+
+SEXTANT = program("client/cli/sextant")
+SEXTANTD = program("server/sextantd")
+WORKER = program("workers/sextant-worker")
 PROGRAMS = BUILD / "tests/programs"
 PIPELINE = BUILD / "examples/async_pipeline/async_pipeline"
 

@@ -66,7 +66,7 @@ struct State {
 
   Session& session;
   Flusher flusher;
-  bool runtime = false;  // API calls of the runtime are recorded, those of the driver too
+  bool crash = false;  // in the first buffer that is handed over: for tests
 
   pthread_mutex_t buffers_lock = PTHREAD_MUTEX_INITIALIZER;
   // Guarded by buffers_lock. Buffers are zero where CUPTI has written nothing yet.
@@ -278,6 +278,7 @@ void CUPTIAPI OnBufferCompleted(CUcontext, uint32_t, uint8_t* buffer, size_t, si
   RecordFile& file = state->session.file;
   {
     Inside inside(file);
+    if (state->crash) *static_cast<volatile int*>(nullptr) = 0;
     const Locked locked(state->read_lock);
     CUpti_Activity* record = nullptr;
     while (valid > 0 &&
@@ -398,6 +399,8 @@ bool Start(Session& session) {
   SEXTANT_CUPTI_ACTIVITY(SEXTANT_NEEDED)
 #undef SEXTANT_NEEDED
   state = new State(session);
+  const char* const fault = getenv("SEXTANT_INJECT_FAULT");
+  state->crash = fault != nullptr && strcmp(fault, "activity") == 0;
   const Options& options = session.options;
   const bool light = options.On("activity.light", false);
   if (!session.Check(cupti.cuptiActivityRegisterTimestampCallback(Timestamp),

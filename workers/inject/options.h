@@ -4,6 +4,7 @@
 //   SEXTANT_INJECT_OPTIONS   "instrument.key=value", ';' between
 //   SEXTANT_RESULTS          directory of the results, writable
 //   SEXTANT_KERNELS          POSIX extended regular expression of demangled kernel names; empty: all
+//   SEXTANT_INJECT_FAULT     "activity": that instrument crashes at its first records. For tests
 //   SEXTANT_CUPTI            paths of libcupti, ':' between, tried where the program has none loaded
 #pragma once
 
