@@ -17,14 +17,15 @@ namespace {
 
 // Large enough to be handed over seldom, small enough that little is held when a process dies: a
 // buffer is handed over when it is full, or when nothing in it is still under way.
-constexpr size_t kBufferBytes = 256u << 10;
+constexpr size_t kBufferBytes = 512u << 10;
 constexpr size_t kMaxFreeBuffers = 16;
 constexpr uint64_t kDefaultFlushMs = 20;
 // Where a program waits for the GPU everything is complete, and it may end right after: then it
 // flushes itself, but not more often than this.
 constexpr uint64_t kSyncFlushNs = 10'000'000;
-// Nothing was handed over for so long: kernels that are still running are written as they are.
-constexpr uint64_t kStallNs = 1'000'000'000;
+// Nothing was handed over for so long: something hangs, and what is under way is taken as it is. A
+// kernel that is only slow then loses its end, so this is longer than kernels are.
+constexpr uint64_t kStallNs = 10'000'000'000;
 
 // The records we read are the same from CUDA 12.0 on, as far as we read them.
 using CuptiKernel = CUpti_ActivityKernel9;
@@ -46,12 +47,11 @@ class Batch {
  public:
   explicit Batch(uint32_t type) : type_(type) {}
   Record& Add() { return records_.emplace_back(); }
-  void Write(RecordFile& file) { WriteAs(type_, file); }
-  void WriteAs(uint32_t type, RecordFile& file) {
+  void Write(RecordFile& file) {
     constexpr size_t kMost = kMaxPayloadBytes / sizeof(Record);
     for (size_t at = 0; at < records_.size(); at += kMost) {
       const size_t count = records_.size() - at < kMost ? records_.size() - at : kMost;
-      file.Append(type, records_.data() + at, count * sizeof(Record));
+      file.Append(type_, records_.data() + at, count * sizeof(Record));
     }
     records_.clear();
   }
@@ -69,9 +69,7 @@ struct State {
   bool crash = false;  // in the first buffer that is handed over: for tests
 
   pthread_mutex_t buffers_lock = PTHREAD_MUTEX_INITIALIZER;
-  // Guarded by buffers_lock. Buffers are zero where CUPTI has written nothing yet.
-  std::vector<uint8_t*> free_buffers;
-  std::vector<uint8_t*> lent_buffers;
+  std::vector<uint8_t*> free_buffers;  // guarded by buffers_lock
   std::atomic<uint64_t> handed_over_ns{0};
   std::atomic<uint64_t> sync_flush_ns{0};
   bool stalled = false;  // the flusher's alone
@@ -248,24 +246,20 @@ void WriteLaunched() {
 void CUPTIAPI OnBufferRequested(uint8_t** buffer, size_t* size, size_t* max_records) {
   *max_records = 0;  // as many as fit
   *size = kBufferBytes;
-  const Locked locked(state->buffers_lock);
-  if (!state->free_buffers.empty()) {
-    *buffer = state->free_buffers.back();
-    state->free_buffers.pop_back();
-  } else {
-    *buffer = static_cast<uint8_t*>(calloc(1, kBufferBytes));
+  {
+    const Locked locked(state->buffers_lock);
+    if (!state->free_buffers.empty()) {
+      *buffer = state->free_buffers.back();
+      state->free_buffers.pop_back();
+      return;
+    }
   }
-  if (*buffer != nullptr) {
-    state->lent_buffers.push_back(*buffer);
-  } else {
-    *size = 0;
-  }
+  *buffer = static_cast<uint8_t*>(aligned_alloc(16, kBufferBytes));
+  if (*buffer == nullptr) *size = 0;
 }
 
-void TakeBack(uint8_t* buffer, size_t valid) {
-  memset(buffer, 0, valid);
+void TakeBack(uint8_t* buffer) {
   const Locked locked(state->buffers_lock);
-  std::erase(state->lent_buffers, buffer);
   if (state->free_buffers.size() < kMaxFreeBuffers) {
     state->free_buffers.push_back(buffer);
   } else {
@@ -292,27 +286,7 @@ void CUPTIAPI OnBufferCompleted(CUcontext, uint32_t, uint8_t* buffer, size_t, si
     }
   }
   if (valid > 0) state->handed_over_ns = MonotonicNs();
-  TakeBack(buffer, valid);
-}
-
-// Kernels that have not ended, from the buffers that CUPTI still has. It changes nothing there while
-// nothing ends; taking the buffers from it instead would lose the ends of kernels that are just long.
-void WriteRunning() {
-  const CuptiApi& cupti = state->session.cupti;
-  const Locked reading(state->read_lock);
-  {
-    const Locked locked(state->buffers_lock);
-    for (uint8_t* const buffer : state->lent_buffers) {
-      CUpti_Activity* record = nullptr;
-      while (cupti.cuptiActivityGetNextRecord(buffer, kBufferBytes, &record) == CUPTI_SUCCESS &&
-             record->kind != CUPTI_ACTIVITY_KIND_INVALID) {
-        if (record->kind != CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) continue;
-        const auto& kernel = *reinterpret_cast<const CuptiKernel*>(record);
-        if (kernel.end == 0 && kernel.name != nullptr) Read(kernel);
-      }
-    }
-  }
-  state->kernels.WriteAs(kRunning, state->session.file);
+  TakeBack(buffer);
 }
 
 uint64_t CUPTIAPI Timestamp() { return MonotonicNs(); }
@@ -326,7 +300,9 @@ void Flush() {
 void FlushAtTimes() {
   Flush();
   const bool stalled = MonotonicNs() - state->handed_over_ns > kStallNs;
-  if (stalled && !state->stalled) WriteRunning();
+  if (stalled && !state->stalled) {
+    state->session.cupti.cuptiActivityFlushAll(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
+  }
   state->stalled = stalled;
 }
 

@@ -17,11 +17,10 @@ enum ActivityFrame : uint32_t {
   kDevices = kActivityFrames + 5,
   kContexts = kActivityFrames + 6,
   kLaunched = kActivityFrames + 7,
-  kRunning = kActivityFrames + 8,  // KernelRecord: had not ended when nothing ended for a while
 };
 
 struct KernelRecord {
-  uint64_t start_ns;  // 0: it was still running
+  uint64_t start_ns;  // 0: it had not ended when it was recorded
   uint64_t end_ns;
   uint64_t graph_node;
   uint64_t local_total_bytes;

@@ -8,6 +8,7 @@
 //   trap         a kernel executes trap; exit code 5
 //   hang         a kernel never returns
 //   late_hang    the same, after a second of good work
+//   fault        its profiler crashes (SEXTANT_INJECT_FAULT), which the service lets no workload set
 //   memory       asks the device for more memory than there is; exit code 4
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ static int Fails() {
 int main(int argc, char** argv) {
   const char* const how = argc > 1 ? argv[1] : "";
   const auto is = [how](const char* name) { return std::strcmp(how, name) == 0; };
+  if (is("fault")) setenv("SEXTANT_INJECT_FAULT", "activity", 1);
   MUST(cudaMalloc(&device, 4096 * sizeof(float)));
   Work(is("late_hang") ? 1000 : 200);
   MUST(cudaDeviceSynchronize());
@@ -49,6 +51,7 @@ int main(int argc, char** argv) {
     std::thread([] { std::exit(3); }).detach();
     for (;;) Work(1);
   }
+  if (is("fault")) return 0;
   if (is("_exit")) _exit(3);
   if (is("abort")) std::abort();
   if (is("segfault")) *static_cast<volatile int*>(nullptr) = 1;

@@ -275,9 +275,23 @@ void Importer::Count(Imported* out) const {
 
 // Notes on kernels that never ended, on what was left out, and why there is nothing.
 void Importer::Explain(Imported* out) const {
-  size_t running = 0;
+  // What ended later on a stream says that all before it ended too.
+  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> last_ended;
+  const auto stream_of = [](const injected::Launch& launch) {
+    return std::make_tuple(launch.process, launch.record.context, launch.record.stream);
+  };
   for (const injected::Launch& launch : launches_.launches()) {
-    if (launch.ended || ++running > limits_.max_running_named) continue;
+    uint32_t& last = last_ended[stream_of(launch)];
+    if (launch.ended) last = std::max(last, launch.record.correlation);
+  }
+  size_t running = 0, unknown = 0;
+  for (const injected::Launch& launch : launches_.launches()) {
+    if (launch.ended) continue;
+    if (last_ended[stream_of(launch)] > launch.record.correlation) {
+      ++unknown;
+      continue;
+    }
+    if (++running > limits_.max_running_named) continue;
     // Launches carry the order of begin; calls were taken in the order of files.
     const auto called = launched_ns_.find({launch.taken, launch.record.correlation});
     const std::string since =
@@ -291,6 +305,10 @@ void Importer::Explain(Imported* out) const {
   }
   if (running > limits_.max_running_named) {
     out->notes.push_back(absl::StrCat(running, " launches in all had not ended"));
+  }
+  if (unknown > 0) {
+    out->notes.push_back(absl::StrCat(
+        unknown, " launches ran longer than the instrument waits for one; when they ended is not known"));
   }
   const uint64_t left_out = over_limit_ + launches_.left_out();
   if (left_out > 0) {

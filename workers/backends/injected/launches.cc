@@ -58,12 +58,8 @@ bool Launches::Take(const Process& process, uint32_t type, std::string_view payl
   switch (type) {
     case inject::kKernels:
       ForRecords<inject::KernelRecord>(payload, [&](const auto& record) {
-        TakeKernel(process, record, record.start_ns == 0 || record.end_ns == 0);
+        TakeKernel(record);
       });
-      return true;
-    case inject::kRunning:
-      ForRecords<inject::KernelRecord>(
-          payload, [&](const auto& record) { TakeKernel(process, record, true); });
       return true;
     case inject::kLaunched:
       ForRecords<inject::LaunchedRecord>(payload, [&](const auto& record) {
@@ -82,9 +78,8 @@ bool Launches::Take(const Process& process, uint32_t type, std::string_view payl
   }
 }
 
-void Launches::TakeKernel(const Process& process, const inject::KernelRecord& record,
-                          bool running) {
-  if (running) {
+void Launches::TakeKernel(const inject::KernelRecord& record) {
+  if (record.start_ns == 0 || record.end_ns == 0) {
     if (running_.size() < limits_.max_launches) running_.push_back(record);
     return;
   }
@@ -126,7 +121,7 @@ void Launches::EndProcess(const Process& process) {
   pending.taken = static_cast<uint32_t>(processes_.size());
   const auto before = [](const auto& a, const auto& b) { return KeyOf(a) < KeyOf(b); };
   std::sort(ended_.begin(), ended_.end(), before);
-  // Those that ended after all are no longer running; each is written again while nothing ends.
+  // Those that ended after all are no longer running.
   std::sort(running_.begin(), running_.end(), before);
   const auto same = [](const auto& a, const auto& b) { return KeyOf(a) == KeyOf(b); };
   running_.erase(std::unique(running_.begin(), running_.end(), same), running_.end());

@@ -101,7 +101,7 @@ class Launches {
     std::string cubin_digest;
   };
 
-  void TakeKernel(const Process& process, const inject::KernelRecord& record, bool running);
+  void TakeKernel(const inject::KernelRecord& record);
   bool Matches(const std::string& demangled);
   uint32_t KernelOf(const Process& process, const inject::KernelRecord& record);
   static uint32_t LocalBytes(const inject::KernelRecord& record, const Code* code);

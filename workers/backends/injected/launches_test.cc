@@ -137,10 +137,10 @@ TEST_CASE("before a second code was loaded a launch ran the first") {
 TEST_CASE("a kernel seen running counts once, and not when it ended after all") {
   const Process process = ProcessOf(1, 100, {"long", "hung"});
   Launches launches("", 0);
-  Give<KernelRecord>(launches, process, inject::kRunning,
+  Give<KernelRecord>(launches, process, inject::kKernels,
                      {KernelOf(1, 1, 0, 0), KernelOf(2, 2, 0, 0)});
-  Give<KernelRecord>(launches, process, inject::kKernels, {KernelOf(1, 1, 10, 20)});
-  Give<KernelRecord>(launches, process, inject::kRunning, {KernelOf(2, 2, 0, 0)});
+  Give<KernelRecord>(launches, process, inject::kKernels,
+                     {KernelOf(1, 1, 10, 20), KernelOf(2, 2, 0, 0)});
   launches.EndProcess(process);
   launches.Finish();
   REQUIRE(launches.launches().size() == 2);

@@ -29,6 +29,10 @@ TEST_CASE("one name with two codes has the files of both, and PTX where it was c
   CheckRecording("modptx");
 }
 
+TEST_CASE("a Triton kernel has all of Triton's forms, for each of its configurations") {
+  CheckRecording("triton");
+}
+
 // A toolkit and the library's folder, as far as the backend looks.
 class FakeSite {
  public:
