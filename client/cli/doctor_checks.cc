@@ -30,7 +30,7 @@ namespace sextant::cli {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr double kProbeTimeoutS = 60;
+constexpr double kProbeTimeoutS = 300;  // a self-test for each GPU backend
 constexpr uint64_t kLeastDiskBytes = 2ull << 30;
 
 std::string FirstLine(const std::string& path) {
@@ -261,20 +261,28 @@ std::vector<Finding> CheckSandbox(Context& context) {
 }
 
 std::vector<Finding> CheckMeasuring(Context& context, const std::vector<std::string>& arguments) {
-  std::vector<Finding> findings = {CheckCounters(), CheckGpu()};
+  std::vector<Finding> findings = {CheckCounters()};
   auto worker = FindProgram("sextant-worker", context.own_executable, context.environment);
-  if (!worker.ok()) return findings;
+  if (!worker.ok()) {
+    findings.push_back(CheckGpu());
+    return findings;
+  }
   std::vector<std::string> argv = {*worker, "--probe"};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   const auto probe = RunAndRead(argv, kProbeTimeoutS);
   if (!probe.ok() || probe->exit_code != 0) {
+    findings.push_back(CheckGpu());
     findings.push_back({"worker probe", Health::kMissing,
                         probe.ok() ? absl::StrCat("sextant-worker --probe ended with ", probe->exit_code)
                                    : std::string(probe.status().message()),
                         "run sextant-worker --probe and read its message", true});
     return findings;
   }
-  for (Finding& f : ReadProbe(probe->text)) findings.push_back(std::move(f));
+  std::vector<Finding> gpus = ReadGpus(probe->text);
+  if (gpus.empty()) gpus.push_back(CheckGpu());
+  for (auto& more : {std::move(gpus), ReadProbe(probe->text)}) {
+    findings.insert(findings.end(), more.begin(), more.end());
+  }
   return findings;
 }
 

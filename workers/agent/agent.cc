@@ -100,8 +100,17 @@ absl::Status Agent::Open() {
       Attachment::Calls{[this](bool first) { return State(first); },
                         [this](v1::DesiredState desired) { OnDesired(std::move(desired)); },
                         [this] { committer_->Retry(); }});
-  absl::MutexLock lock(&mutex_);
-  attachment_view_ = attachment_.get();
+  {
+    absl::MutexLock lock(&mutex_);
+    attachment_view_ = attachment_.get();
+  }
+  if (!gpus_->gpus().empty() && !Prover::Backends(backends_).empty()) {
+    prover_ = std::make_unique<Prover>(
+        options_, RunnerRooms{*sandbox_, blobs_, backends_, machine_, *gpus_},
+        [this](const std::string& backend, const Prover::Verdict& verdict) {
+          OnProved(backend, verdict);
+        });
+  }
   return absl::OkStatus();
 }
 
@@ -115,6 +124,7 @@ Agent::~Agent() {
   lease_.reset();
   for (const auto& pass : Held()) pass->StopUnlessRan("the worker stopped");
   lanes_.reset();
+  prover_.reset();  // after the lanes, which tell it of GPUs
   committer_.reset();
 }
 
@@ -281,6 +291,17 @@ void Agent::OnLeaseEnded() {
   for (const auto& pass : Held()) pass->StopUnlessRan("lease ended");
 }
 
+void Agent::OnProved(const std::string& backend, const Prover::Verdict& verdict) {
+  {
+    absl::MutexLock lock(&mutex_);
+    for (v1::BackendOffer& offer : *info_.mutable_backends()) {
+      if (offer.name() == backend) Apply(verdict, backends_.at(backend).offer, offer);
+    }
+    info_changed_ = true;
+  }
+  Poke();
+}
+
 v1::WorkerInfo Agent::info() const {
   absl::MutexLock lock(&mutex_);
   return info_;
@@ -319,7 +340,9 @@ void Agent::LookAgain() {
   for (const gpu::Gpu* gpu : ill) {
     if (gpu == nullptr) continue;
     lanes_->For(gpu->device)->Post([this, gpu] {
-      if (gpus_->Check(*gpu).empty()) Poke();
+      if (!gpus_->Check(*gpu).empty()) return;
+      if (prover_) prover_->GpuIsWell();
+      Poke();
     });
   }
 }
@@ -388,7 +411,15 @@ v1::WorkerInfo DescribeWorker(const AgentOptions& options, const Machine& machin
     one.set_unhealthy(gpus.Unhealthy(gpu));
   }
   info.set_cpu_slots(options.cpu_slots);
-  for (const auto& [name, offered] : backends) *info.add_backends() = offered.offer;
+  for (const auto& [name, offered] : backends) {
+    v1::BackendOffer& offer = *info.add_backends() = offered.offer;
+    if (offer.device_kind() != "gpu" || !offer.available()) continue;
+    // Probe found its tool; whether it sees anything is found out on the GPU.
+    offer.set_available(false);
+    offer.set_reason(gpus.gpus().empty()
+                         ? absl::StrCat("this machine has no GPU: ", gpus.why_none())
+                         : "it is being proved by a self-test on the GPU; this takes seconds");
+  }
   info.set_sandbox(sandbox.Description());
   for (const std::string& prefix : options.rootfs_allowed) info.add_rootfs_allowed(prefix);
   info.set_machine_class(machine.machine_class);

@@ -25,6 +25,7 @@
 #include "workers/agent/options.h"
 #include "workers/agent/pass.h"
 #include "workers/agent/pass_runner.h"
+#include "workers/agent/prover.h"
 #include "workers/backends/backend.h"
 #include "workers/gpu/pool.h"
 #include "workers/sandbox/sandbox.h"
@@ -75,6 +76,7 @@ class Agent {
   std::string Conflict(const v1::Assignment& assignment) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::shared_ptr<Pass>> Held();
+  void OnProved(const std::string& backend, const Prover::Verdict& verdict);
   void Poke();
 
   const AgentOptions options_;
@@ -103,6 +105,7 @@ class Agent {
   Attachment* attachment_view_ ABSL_GUARDED_BY(mutex_) = nullptr;
 
   // Destroyed first, from the last upward: no thread calls into what is gone.
+  std::unique_ptr<Prover> prover_;  // null: nothing to prove
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<Lanes> lanes_;
   std::unique_ptr<Lease> lease_;

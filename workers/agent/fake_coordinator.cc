@@ -1,5 +1,7 @@
 #include "workers/agent/fake_coordinator.h"
 
+#include <algorithm>
+
 #include <grpcpp/grpcpp.h>
 
 #include "sextant/v1/sextant.grpc.pb.h"
@@ -204,6 +206,20 @@ v1::WorkerState FakeCoordinator::AwaitState(
   };
   mutex_.Await(absl::Condition(&seen));
   return states_.back();
+}
+
+v1::WorkerInfo FakeCoordinator::AwaitInfo(
+    const std::function<bool(const v1::WorkerInfo&)>& wanted) {
+  v1::WorkerInfo last;
+  absl::MutexLock lock(&mutex_);
+  auto seen = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto said = std::find_if(states_.rbegin(), states_.rend(),
+                                   [](const v1::WorkerState& state) { return state.has_info(); });
+    if (said != states_.rend()) last = said->info();
+    return said != states_.rend() && wanted(last);
+  };
+  mutex_.Await(absl::Condition(&seen));
+  return last;
 }
 
 v1::PassCommit FakeCoordinator::AwaitCommit(int64_t pass_id, int64_t epoch) {

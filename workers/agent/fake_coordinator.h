@@ -42,6 +42,8 @@ class FakeCoordinator {
 
   // These wait until it is so.
   v1::WorkerState AwaitState(const std::function<bool(const v1::WorkerState&)>& wanted);
+  // Of what the worker said of itself last.
+  v1::WorkerInfo AwaitInfo(const std::function<bool(const v1::WorkerInfo&)>& wanted);
   v1::PassCommit AwaitCommit(int64_t pass_id, int64_t epoch);
   void AwaitAttached(int times);
 

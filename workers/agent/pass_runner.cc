@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -18,8 +19,6 @@
 
 namespace sextant::agent {
 namespace {
-
-constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // Stands for every limit an assignment leaves out; the service fills in its own before.
 v1::ResourceLimits OwnLimits() {
@@ -187,7 +186,8 @@ bool PassRunner::Plan(Attempt& attempt) {
   for (const backends::LaunchPlan::Mount& mount : plan->mounts) {
     spec.mounts.push_back({mount.source, mount.target, mount.writable});
   }
-  AddSite(attempt);
+  AddSelfTest(attempt);
+  if (spec.rootfs.empty()) AddSiteTo(options_.site, spec.env["PATH"], spec);
   spec.limits = FillLimits(workload.limits());
   spec.allow_perf_events = plan->allow_perf_events;
   spec.stdin_text = workload.stdin_text();
@@ -197,19 +197,17 @@ bool PassRunner::Plan(Attempt& attempt) {
   return true;
 }
 
-void PassRunner::AddSite(Attempt& attempt) const {
+// The self-test program lies beside what the backend may mount anyway.
+void PassRunner::AddSelfTest(Attempt& attempt) const {
   sandbox::RunSpec& spec = attempt.spec;
-  if (!spec.rootfs.empty()) return;  // the user's own world
-  for (const std::filesystem::path& directory : options_.site.exposed) {
-    spec.mounts.push_back({directory, directory.string(), false});
+  if (attempt.assignment.pass().pass_id() != kProofPass) return;
+  const bool mounted =
+      std::any_of(spec.mounts.begin(), spec.mounts.end(), [](const sandbox::RunSpec::Mount& mount) {
+        return mount.target == backends::kInsideLibraries;
+      });
+  if (!mounted) {
+    spec.mounts.push_back({options_.site.libraries, backends::kInsideLibraries, false});
   }
-  if (options_.site.path.empty()) return;
-  std::string& path = spec.env["PATH"];
-  path = absl::StrCat(absl::StrJoin(options_.site.path, ":",
-                                    [](std::string* out, const std::filesystem::path& directory) {
-                                      out->append(directory.string());
-                                    }),
-                      ":", path);
 }
 
 bool PassRunner::RunOnDevice(Pass& pass, Attempt& attempt) {
@@ -293,6 +291,18 @@ void PassRunner::Collect(Attempt& attempt) {
 void PassRunner::Enter(Pass& pass, Phase phase) {
   pass.Enter(phase);
   phase_changed_();
+}
+
+void AddSiteTo(const backends::Site& site, std::string& path, sandbox::RunSpec& spec) {
+  for (const std::filesystem::path& directory : site.exposed) {
+    spec.mounts.push_back({directory, directory.string(), false});
+  }
+  if (site.path.empty()) return;
+  path = absl::StrCat(absl::StrJoin(site.path, ":",
+                                    [](std::string* out, const std::filesystem::path& directory) {
+                                      out->append(directory.string());
+                                    }),
+                      ":", path);
 }
 
 v1::ResourceLimits FillLimits(v1::ResourceLimits limits) {

@@ -27,6 +27,9 @@ struct OfferedBackend {
   v1::BackendOffer offer;
 };
 
+// The id of passes that prove backends; the coordinator gives out none below 1.
+inline constexpr int64_t kProofPass = 0;
+
 // What passes use together. Borrowed by the runner; all of it is thread-safe.
 struct RunnerRooms {
   sandbox::Sandbox& sandbox;
@@ -60,8 +63,7 @@ class PassRunner {
   void Execute(Pass& pass, Attempt& attempt);
   bool Fetch(Pass& pass, Attempt& attempt);
   bool Plan(Attempt& attempt);
-  // What the site lets programs see and find: exposed directories, PATH.
-  void AddSite(Attempt& attempt) const;
+  void AddSelfTest(Attempt& attempt) const;
   // On a GPU: waits for its turn, and takes it with everything written down around the run.
   bool RunOnDevice(Pass& pass, Attempt& attempt);
   bool RunProgram(Pass& pass, Attempt& attempt);
@@ -86,6 +88,13 @@ class PassRunner {
   RunnerRooms rooms_;
   const PhaseChanged phase_changed_;
 };
+
+// What is searched inside for programs, where the workload does not say.
+inline constexpr char kPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+// What the site lets programs see and find: its exposed directories, and its own before `path`. Not
+// with a root file system of the user's.
+void AddSiteTo(const backends::Site& site, std::string& path, sandbox::RunSpec& spec);
 
 // The limits with the worker's own values where the assignment has none.
 v1::ResourceLimits FillLimits(v1::ResourceLimits limits);

@@ -1,10 +1,15 @@
 #include "workers/agent/probe.h"
 
 #include <google/protobuf/util/json_util.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
 
 #include <nlohmann/json.hpp>
 
 #include "workers/agent/agent.h"
+#include "workers/agent/gpu_facts.h"
+#include "workers/agent/prover.h"
 #include "workers/sandbox/probe.h"
 
 namespace sextant::agent {
@@ -26,6 +31,29 @@ nlohmann::json Facts(const sandbox::SandboxFacts& can) {
   return json;
 }
 
+// Runs the proofs in a directory of their own and brings their verdicts into `info`.
+void ProveAll(AgentOptions options, const Machine& machine, sandbox::Sandbox& sandbox,
+              gpu::Pool& gpus, const std::map<std::string, OfferedBackend>& backends,
+              v1::WorkerInfo& info) {
+  char directory[] = "/tmp/sextant-probe-XXXXXX";
+  if (mkdtemp(directory) == nullptr) return;
+  chmod(directory, 0711);
+  options.state_dir = directory;
+  {
+    BlobCache blobs(options.state_dir, 0, [](const std::string&, const auto&) {
+      return absl::UnimplementedError("a proof needs no files");
+    });
+    Prover prover(options, RunnerRooms{sandbox, blobs, backends, machine, gpus},
+                  [&info, &backends](const std::string& name, const Prover::Verdict& verdict) {
+                    for (v1::BackendOffer& offer : *info.mutable_backends()) {
+                      if (offer.name() == name) Apply(verdict, backends.at(name).offer, offer);
+                    }
+                  });
+    prover.Wait();
+  }
+  RemoveTree(directory).IgnoreError();
+}
+
 }  // namespace
 
 std::string ProbeJson(const AgentOptions& options, const sandbox::SandboxOptions& sandbox) {
@@ -39,9 +67,20 @@ std::string ProbeJson(const AgentOptions& options, const sandbox::SandboxOptions
   AgentOptions named = options;
   if (named.name.empty()) named.name = DefaultWorkerName(machine, named.state_dir);
   const std::unique_ptr<gpu::Pool> gpus = gpu::Pool::Open(options.gpu);
-  const v1::WorkerInfo info =
-      DescribeWorker(named, machine, **made, *gpus, Probe(backends::AllBackends(options.site)));
+  const std::map<std::string, OfferedBackend> backends =
+      Probe(backends::AllBackends(options.site));
+  v1::WorkerInfo info = DescribeWorker(named, machine, **made, *gpus, backends);
   if (!gpus->why_none().empty()) json["no_gpu"] = gpus->why_none();
+  if (!gpus->gpus().empty()) {
+    ProveAll(named, machine, **made, *gpus, backends, info);
+    json["gpu_site"] = nlohmann::json::array();
+    for (const GpuFact& fact : GpuFacts(options.site, *gpus, **made)) {
+      json["gpu_site"].push_back({{"name", fact.name},
+                                  {"works", fact.works},
+                                  {"reason", fact.reason},
+                                  {"remedy", fact.remedy}});
+    }
+  }
   google::protobuf::util::JsonPrintOptions print;
   print.preserve_proto_field_names = true;
   print.always_print_primitive_fields = true;

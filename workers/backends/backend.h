@@ -87,6 +87,14 @@ struct Collected {
   std::vector<std::string> notes;
 };
 
+// How the worker proves that a backend sees something, before it is offered (workers/agent/prover.h).
+struct Proof {
+  bool needed = true;              // false: Probe's word is enough
+  std::vector<std::string> argv;   // empty: the self-test program, whose work is known
+  std::string stdin_text;          // for it
+  std::map<std::string, std::string> options;  // of the pass
+};
+
 // Implemented once per tool (workers/backends/<name>/). Called from the agent's pass threads: all
 // three functions are const and thread-safe.
 class Backend {
@@ -96,6 +104,9 @@ class Backend {
 
   // Can this backend work here, and if not why. Cheap; called at start and by `sextant doctor`.
   virtual v1::BackendOffer Probe() const = 0;
+
+  // Asked of backends on GPUs alone.
+  virtual Proof HowToProve() const { return {}; }
 
   // Checks the pass's options and says how to start it. INVALID_ARGUMENT names the option.
   virtual absl::StatusOr<LaunchPlan> Prepare(const v1::Assignment& assignment) const = 0;

@@ -36,8 +36,10 @@ GpuLock& GpuLock::operator=(GpuLock&& other) noexcept {
   return *this;
 }
 
-GpuLock::~GpuLock() {
-  if (fd_ >= 0) close(fd_);
+GpuLock::~GpuLock() { Release(); }
+
+void GpuLock::Release() {
+  if (fd_ >= 0) close(std::exchange(fd_, -1));
 }
 
 absl::StatusOr<GpuLock> GpuLock::Try(const std::filesystem::path& directory,

@@ -22,6 +22,9 @@ class GpuLock {
   static absl::StatusOr<GpuLock> Try(const std::filesystem::path& directory,
                                      const std::string& uuid);
 
+  // Lets go of it before its end.
+  void Release();
+
   // Where all workers of a machine meet: /run/lock, else /tmp.
   static std::filesystem::path DefaultDirectory();
 

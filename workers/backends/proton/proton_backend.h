@@ -12,6 +12,8 @@ class ProtonBackend : public Backend {
   // Available where there is a Python; whether it has Triton only the program's own environment
   // shows, so a pass without it says so.
   v1::BackendOffer Probe() const override;
+  // The self-test program is no Python; Probe has looked for what Proton needs.
+  Proof HowToProve() const override { return {.needed = false}; }
   // workload.argv must be "python3 [options] SCRIPT|-m MODULE|-c CODE …". Options: options.h.
   absl::StatusOr<LaunchPlan> Prepare(const v1::Assignment& assignment) const override;
   absl::StatusOr<Collected> Collect(const RunRecord& run) const override;
