@@ -164,11 +164,32 @@ absl::Status Bundle::AddArgument(const std::string& text) {
   return AddFile(local, path);
 }
 
+namespace {
+
+// Whether it belongs to a Python environment or installation, whose packages lie beside it.
+bool InPythonEnvironment(const std::string& program) {
+  const fs::path path = Absolute(program);
+  const fs::path prefix = path.parent_path().parent_path();
+  std::error_code error;
+  if (fs::exists(prefix / "pyvenv.cfg", error)) return true;
+  if (!absl::StartsWith(path.filename().string(), "python")) return false;
+  for (fs::directory_iterator it(prefix / "lib", error), end; !error && it != end; it.increment(error)) {
+    if (absl::StartsWith(it->path().filename().string(), "python3")) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 absl::Status CollectProgram(std::vector<std::string> argv, const Environment& environment,
                             Bundle& bundle, v1::Workload& workload) {
   if (argv.empty()) return absl::InvalidArgumentError("no program was given; put it after --");
   ASSIGN_OR_RETURN(const std::string program, ResolveProgram(argv[0], environment));
-  if (!IsSystemPath(Absolute(program))) {
+  if (!IsSystemPath(Absolute(program)) && InPythonEnvironment(program)) {
+    // Its packages do not travel with it: the worker has an environment of its own
+    // (--path-prefix), or shows this one (--expose).
+    if (absl::StrContains(argv[0], '/')) argv[0] = Absolute(program);
+  } else if (!IsSystemPath(Absolute(program))) {
     std::string path = Normal(program);
     if (!InsideWork(path)) path = fs::path(program).filename().string();
     if (!bundle.Has(path)) RETURN_IF_ERROR(bundle.AddFile(program, path));

@@ -78,6 +78,26 @@ TEST_CASE("programs of the system are not sent") {
   CHECK(workload.argv(0) == "sh");
 }
 
+TEST_CASE("the interpreter of a Python environment is not sent: its packages could not come with it") {
+  Scratch scratch;
+  scratch.Write("env/pyvenv.cfg", "home = /usr/bin\n");
+  scratch.Write("env/bin/python3", "#!/bin/sh\n", 0755);
+  scratch.Write("train.py", "1");
+  const std::string bin = (fs::current_path() / "env/bin").string();
+  const auto environment = [&](const std::string& name) -> std::optional<std::string> {
+    if (name == "PATH") return bin;
+    return std::nullopt;
+  };
+  Bundle bundle;
+  v1::Workload workload;
+  REQUIRE(CollectProgram({"python3", "train.py"}, environment, bundle, workload).ok());
+  CHECK(Paths(bundle) == Strings{"train.py"});
+  CHECK(workload.argv(0) == "python3");
+  v1::Workload named;
+  REQUIRE(CollectProgram({"env/bin/python3", "train.py"}, environment, bundle, named).ok());
+  CHECK(named.argv(0) == bin + "/python3");
+}
+
 TEST_CASE("a program outside the current directory travels under its own name") {
   Scratch scratch;
   scratch.Write("../elsewhere/tool", "#!/bin/sh\n", 0755);

@@ -247,9 +247,19 @@ int Version(Context& context) {
               << " running\n";
   Table table({{"worker"}, {"state"}, {"running", Table::Align::kRight}, {"cpu slots", Table::Align::kRight},
                {"devices"}, {"backends"}, {"sandbox"}});
+  std::string set_aside;
   for (const v1::WorkerSummary& w : service->workers()) {
     std::string devices, backends;
-    for (const v1::Device& d : w.info().devices()) absl::StrAppend(&devices, devices.empty() ? "" : ", ", d.name());
+    if (!w.quarantine().empty()) {
+      absl::StrAppend(&set_aside, Escape(w.info().name(), 60), " gets no work: ", Escape(w.quarantine(), 500), "\n");
+    }
+    for (const v1::Device& d : w.info().devices()) {
+      absl::StrAppend(&devices, devices.empty() ? "" : ", ", d.name(), d.unhealthy().empty() ? "" : " (not well)");
+      if (w.live() && !d.unhealthy().empty()) {
+        absl::StrAppend(&set_aside, Escape(d.name(), 60), " of ", Escape(w.info().name(), 60), " gets no work: ",
+                        Escape(d.unhealthy(), 500), "\n");
+      }
+    }
     for (const v1::BackendOffer& b : w.info().backends()) {
       if (b.available()) absl::StrAppend(&backends, backends.empty() ? "" : ", ", b.name());
     }
@@ -259,7 +269,7 @@ int Version(Context& context) {
   if (table.empty()) {
     context.out << "no workers; start one:  sextant worker\n";
   } else {
-    context.out << table.Text(context.out_terminal.color, "", context.out_terminal.width);
+    context.out << table.Text(context.out_terminal.color, "", context.out_terminal.width) << set_aside;
   }
   return kOk;
 }

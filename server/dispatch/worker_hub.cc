@@ -86,13 +86,17 @@ absl::StatusOr<int64_t> WorkerHub::Attach(const v1::WorkerState& first, Send sen
 absl::Status WorkerHub::Report(int64_t session_id, const v1::WorkerState& state) {
   std::vector<store::QueueStore::Started> started;
   std::vector<v1::Event> passing;
+  std::optional<v1::WorkerInfo> changed;
   {
     absl::MutexLock lock(&mutex_);
     auto it = sessions_.find(session_id);
     if (it == sessions_.end())
       return absl::FailedPreconditionError("this stream was replaced by a newer one of the worker");
     Session& session = it->second;
-    if (state.has_info() && state.info().name() == session.info.name()) session.info = state.info();
+    if (state.has_info() && state.info().name() == session.info.name()) {
+      session.info = state.info();
+      changed = state.info();
+    }
     session.draining = state.draining();
     to_renew_.push_back(session.info.name());
     for (const auto& progress : state.running()) {
@@ -114,6 +118,7 @@ absl::Status WorkerHub::Report(int64_t session_id, const v1::WorkerState& state)
       }
     }
   }
+  if (changed.has_value()) RETURN_IF_ERROR(Store(*changed));
   if (options_.passing)
     for (const auto& event : passing) options_.passing(event);
   if (!started.empty()) RETURN_IF_ERROR(queue_->RecordStarted(started));
@@ -129,7 +134,35 @@ void WorkerHub::Detach(int64_t session_id) {
   sessions_.erase(it);
 }
 
+std::optional<v1::WorkerInfo> WorkerHub::SetAside(const v1::CommitPassesRequest& request) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = by_name_.find(request.worker());
+  if (it == by_name_.end()) return std::nullopt;
+  Session& session = sessions_[it->second];
+  bool changed = false;
+  for (const auto& commit : request.commits()) {
+    if (commit.result().failure().cause() != v1::DEVICE_UNHEALTHY) continue;
+    const auto held = session.held.find(commit.pass().pass_id());
+    if (held == session.held.end() || held->second.epoch != commit.pass().epoch()) continue;
+    for (auto& device : *session.info.mutable_devices()) {
+      if (device.name() != held->second.device || !device.unhealthy().empty()) continue;
+      device.set_unhealthy(commit.result().failure().message());
+      changed = true;
+      spdlog::error("device set aside worker={} device={} why={}", request.worker(), device.name(),
+                    device.unhealthy());
+    }
+  }
+  if (!changed) return std::nullopt;
+  return session.info;
+}
+
+absl::Status WorkerHub::Store(const v1::WorkerInfo& info) {
+  return queue_->Register(info, job::SlotOffers(info), options_.lease_s, {});
+}
+
 absl::StatusOr<v1::CommitPassesResponse> WorkerHub::Commit(const v1::CommitPassesRequest& request) {
+  // Before its pass is ready again: it must not go where it came from.
+  if (auto changed = SetAside(request); changed.has_value()) RETURN_IF_ERROR(Store(*changed));
   ASSIGN_OR_RETURN(auto response, queue_->Commit(request));
   absl::MutexLock lock(&mutex_);
   auto it = by_name_.find(request.worker());

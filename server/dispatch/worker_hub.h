@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,12 @@ class WorkerHub {
     v1::DesiredState state;
   };
 
+  // What a worker newly says of itself, into the database, where planning reads it.
+  absl::Status Store(const v1::WorkerInfo& info);
+  // Gives no more work to devices on which a commit found DEVICE_UNHEALTHY, until their worker says
+  // that they are well. The changed word of the worker, if any.
+  std::optional<v1::WorkerInfo> SetAside(const v1::CommitPassesRequest& request)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<SlotGroup> FreeSlots() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Notes assignments as held and sends them.
   void Give(const std::vector<store::QueueStore::Claimed>& claimed) ABSL_LOCKS_EXCLUDED(mutex_);

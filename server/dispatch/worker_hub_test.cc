@@ -3,6 +3,7 @@
 #include <google/protobuf/text_format.h>
 
 #include "server/job/limits.h"
+#include "server/store/job_reads.h"
 #include "server/store/jobs.h"
 #include "server/store/steps.h"
 #include "server/store/test_cluster.h"
@@ -148,6 +149,61 @@ TEST_CASE("a draining worker gets no more work, and a worker without a name is r
   w.state.mutable_info()->clear_name();
   CHECK(s.hub.Attach(w.state, w.Sink()).status().message() ==
         "info.name: 1 to 256 bytes, unique among workers");
+}
+
+TEST_CASE("several GPUs of a class measure at once, one pass each; one that is not well gets none") {
+  Service s;
+  FakeWorker w;
+  REQUIRE(google::protobuf::TextFormat::ParseFromString(
+      "info { name: 'w' incarnation: '1' machine_class: 'c' cpu_slots: 1 "
+      "devices { name: 'cpu' kind: 'host' } "
+      "devices { name: 'gpu0' kind: 'gpu' machine_class: 'g' } "
+      "devices { name: 'gpu1' kind: 'gpu' machine_class: 'g' } "
+      "devices { name: 'gpu2' kind: 'gpu' machine_class: 'g' unhealthy: 'Xid 79' } "
+      "backends { name: 'run' available: true } }",
+      &w.state));
+  const auto session = s.hub.Attach(w.state, w.Sink());
+  REQUIRE(session.ok());
+  s.Submit("tasks { name: 'p' profile { workload { argv: 'x' device: 'gpu' } "
+           "passes { backend: 'run' repeat: 4 } } }");
+  CHECK(*s.hub.HandOut() == 2);
+  CHECK(*s.hub.HandOut() == 0);
+
+  // The GPU of the first turns out to be broken: the pass is ready again, for the other GPU alone.
+  v1::CommitPassesRequest commit;
+  commit.set_worker("w");
+  *commit.add_commits()->mutable_pass() = w.Started()[0];
+  auto& failure = *commit.mutable_commits(0)->mutable_result()->mutable_failure();
+  failure.set_cause(v1::DEVICE_UNHEALTHY);
+  failure.set_message("4 new uncorrectable ECC errors");
+  REQUIRE(s.hub.Commit(commit).ok());
+  CHECK(*s.hub.HandOut() == 0);
+
+  // The database knows too, and forgets when the worker says so.
+  v1::ServiceDescription described;
+  REQUIRE(store::JobReads(s.database.get()).Describe(&described).ok());
+  int unhealthy = 0;
+  for (const auto& device : described.workers(0).info().devices())
+    unhealthy += device.unhealthy() == "4 new uncorrectable ECC errors";
+  CHECK(unhealthy == 1);
+  REQUIRE(s.hub.Report(*session, w.state).ok());
+  CHECK(*s.hub.HandOut() == 1);
+}
+
+TEST_CASE("a backend that a worker offers later lets the tasks that wait for it be planned") {
+  Service s;
+  FakeWorker w;
+  const auto session = s.hub.Attach(w.state, w.Sink());
+  REQUIRE(session.ok());
+  s.Submit("tasks { name: 'p' profile { workload { argv: 'x' } passes { backend: 'late' } } }");
+  CHECK(*s.hub.HandOut() == 0);
+  auto& offer = *w.state.mutable_info()->add_backends();
+  offer.set_name("late");
+  offer.set_available(true);
+  REQUIRE(s.hub.Report(*session, w.state).ok());
+  while (*s.steps.PlanReady() > 0) {
+  }
+  CHECK(*s.hub.HandOut() == 1);
 }
 
 }  // namespace

@@ -282,7 +282,7 @@ class CommitBatch {
     std::string evidence;
     for (const auto& commit : request_.commits()) {
       const auto cause = commit.result().failure().cause();
-      if (cause != v1::TOOL_FAILED && cause != v1::DEVICE_UNHEALTHY) continue;
+      if (cause != v1::TOOL_FAILED) continue;  // an unhealthy device is set aside by itself
       if (std::find(failed.begin(), failed.end(), commit.pass().pass_id()) == failed.end())
         continue;
       ++spoiled;

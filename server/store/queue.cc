@@ -227,6 +227,7 @@ absl::Status QueueStore::Register(const v1::WorkerInfo& info,
   kind.clear_name();
   kind.clear_incarnation();
   kind.clear_hostname();
+  for (auto& device : *kind.mutable_devices()) device.clear_properties();
   bool restarted = false;
   RETURN_IF_ERROR(database_->Transact("register", [&](pqxx::transaction_base& tx) {
     const auto before =
