@@ -258,11 +258,14 @@ void App::Looking() {
 
 void App::Machine() {
   CLI::App* up = Command("up", "Start the service of this machine: database, coordinator, one worker",
-                         [this](Context& c) { return Up(c, v_.up); });
+                         [this](Context& c) {
+                           v_.up.worker = v_.words;
+                           return Up(c, v_.up);
+                         });
   up->add_option("--listen", v_.up.listen, "Also listen on HOST:PORT; beyond 127.0.0.1 anyone who reaches it may use it");
   up->add_option("--state", v_.up.state, "Directory of all data; default SEXTANT_HOME");
   up->add_flag("--foreground", v_.up.foreground, "Stay, and stop everything on Ctrl-C");
-  up->add_option("ARGS", v_.up.worker, "Arguments of sextant-worker, after --");
+  up->add_option("ARGS", v_.words, "Arguments of sextant-worker, after --");
   up->add_option("--wait", v_.up.wait_s, "Seconds to wait until it answers; default 60");
   CLI::App* down = Command("down", "Stop what `sextant up` started", [this](Context& c) { return Down(c, v_.state); });
   down->add_option("--state", v_.state, "The directory given to `up`");

@@ -3,9 +3,10 @@ are ordinary files. Everything else is real: coordinator, worker, sandbox, lock.
 
 import os
 import shutil
+import subprocess
 import unittest
 
-from harness import BUILD, ServiceTest, wait_until
+from harness import BUILD, SEXTANT, ServiceTest, wait_until
 
 # Says which GPU it got and which nodes it sees.
 PROGRAM = "echo $CUDA_VISIBLE_DEVICES $(ls /dev | grep nvidia) $(cat /dev/nvidia[0-9]); sleep 0.1"
@@ -89,6 +90,21 @@ class Gpus(ServiceTest):
             return not any(device.get("unhealthy") for worker in found["workers"]
                            for device in worker["info"].get("devices", []))
         wait_until(well, "the GPU is well again")
+
+    def test_up_and_doctor_pass_the_workers_arguments_on(self):
+        flags = ["--driver-root", self.driver, "--gpu-lock-dir", self.driver]
+        home = self.service.dir / "up"
+        env = dict(os.environ, SEXTANT_HOME=str(home), NO_COLOR="1")
+        env.pop("SEXTANT_SERVER", None)
+
+        def sextant(*args):
+            return subprocess.run([SEXTANT, *args], env=env, capture_output=True, text=True,
+                                  timeout=300)
+        up = sextant("up", "--", *flags)
+        self.addCleanup(sextant, "down")
+        self.assertEqual(up.returncode, 0, up.stderr)
+        self.assertIn("gpu1", sextant("version").stdout)
+        self.assertIn("Fake H200", sextant("doctor", "--", *flags).stdout)
 
 
 if __name__ == "__main__":
