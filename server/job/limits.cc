@@ -30,9 +30,9 @@ v1::ServiceLimits DefaultLimits() {
   limits.set_max_label_bytes(256);
   limits.set_max_attempts(3);
   auto* run = limits.mutable_default_run();
-  run->set_memory_bytes(4 * kGiB);
+  run->set_memory_bytes(8 * kGiB);  // a framework with its CUDA context takes 3 to 5 GiB
   run->set_cpu_cores(0);  // as many as the machine has
-  run->set_pids(512);
+  run->set_pids(1024);  // its libraries start threads by the core
   run->set_wall_s(600);
   run->set_file_bytes(4 * kGiB);
   run->set_disk_bytes(8 * kGiB);
