@@ -21,9 +21,16 @@ namespace {
 
 using absl::StatusCode;
 
+// Time for queries on a machine that does much else.
+v1::ServiceLimits PatientLimits() {
+  v1::ServiceLimits limits = job::DefaultLimits();
+  limits.set_query_max_s(120);
+  return limits;
+}
+
 struct Scene {
   Scene()
-      : limits(job::DefaultLimits()),
+      : limits(PatientLimits()),
         database(TestDatabase::New()),
         runner({TestCluster::AsReader(database->conninfo())}, limits) {}
   absl::StatusOr<v1::QueryResponse> Query(const std::string& sql, uint32_t max_rows = 0,
@@ -212,7 +219,7 @@ TEST_CASE("rows and bytes end at their limits, and the answer says at which") {
   auto bytes = *scene.Query("SELECT repeat('x', 100) FROM generate_series(1, 10)", 0, 350);
   CHECK(bytes.rows_size() == 3);
   CHECK(bytes.truncated_by() == "max_bytes");
-  bytes = *scene.Query("SELECT repeat('x', 200000000) UNION ALL SELECT 'small'", 0, 0, 30);
+  bytes = *scene.Query("SELECT repeat('x', 20000000) UNION ALL SELECT 'small'");
   CHECK(bytes.rows_size() == 0);
   CHECK(bytes.truncated_by() == "max_bytes");
   CHECK(scene.Query("SELECT 1", 4'000'000'000).status().ok());
