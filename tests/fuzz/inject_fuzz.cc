@@ -1,7 +1,8 @@
 // What the injection library leaves, under any bytes: the reader, the importer of `activity`, and
 // cubins. The input: a byte that chooses, then
 //   0  a whole results file
-//   1  frames that check: type (1 byte), length (2 bytes), payload; given to the importer of one or,
+//   1  frames that check: type (1 byte), length (2 bytes), payload; given to the importer of one
+//   or,
 //      after a frame of type 255, two processes
 //   2  a cubin
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Seeds for inject_fuzz: the test data of workers, files and cubins of real runs, as whole files and as their frames.
+// Seeds for inject_fuzz: the test data of workers, files and cubins of real runs, as whole files
+// and as their frames.
 #include <cstring>
 #include <filesystem>
 #include <fstream>

@@ -17,7 +17,7 @@ namespace {
 
 // Large enough to be handed over seldom, small enough that little is held when a process dies: a
 // buffer is handed over when it is full, or when nothing in it is still under way.
-constexpr size_t kBufferBytes = 512u << 10;
+constexpr size_t kBufferBytes = 256u << 10;
 constexpr size_t kMaxFreeBuffers = 16;
 constexpr uint64_t kDefaultFlushMs = 20;
 // Where a program waits for the GPU everything is complete, and it may end right after: then it
@@ -91,9 +91,7 @@ struct State {
 
 State* state = nullptr;
 
-uint32_t Text(const char* text) {
-  return text != nullptr ? state->session.texts.Id(text) : 0;
-}
+uint32_t Text(const char* text) { return text != nullptr ? state->session.texts.Id(text) : 0; }
 
 void Read(const CuptiKernel& from) {
   KernelRecord& to = state->kernels.Add();
@@ -164,14 +162,13 @@ void Read(const CUpti_ActivityMarker2& from) {
   uint32_t kind = kInstant;
   if ((from.flags & CUPTI_ACTIVITY_FLAG_MARKER_START) != 0) kind = kBegin;
   if ((from.flags & CUPTI_ACTIVITY_FLAG_MARKER_END) != 0) kind = kEnd;
-  state->markers.Add() = {.at_ns = from.timestamp,
-                          .kind = kind,
-                          .id = from.id,
-                          .name = Text(from.name),
-                          .domain = Text(from.domain),
-                          .thread = from.objectKind == CUPTI_ACTIVITY_OBJECT_THREAD
-                                        ? from.objectId.pt.threadId
-                                        : 0};
+  state->markers.Add() = {
+      .at_ns = from.timestamp,
+      .kind = kind,
+      .id = from.id,
+      .name = Text(from.name),
+      .domain = Text(from.domain),
+      .thread = from.objectKind == CUPTI_ACTIVITY_OBJECT_THREAD ? from.objectId.pt.threadId : 0};
 }
 
 void Read(const CuptiDevice& from) {
@@ -275,8 +272,7 @@ void CUPTIAPI OnBufferCompleted(CUcontext, uint32_t, uint8_t* buffer, size_t, si
     if (state->crash) *static_cast<volatile int*>(nullptr) = 0;
     const Locked locked(state->read_lock);
     CUpti_Activity* record = nullptr;
-    while (valid > 0 &&
-           cupti.cuptiActivityGetNextRecord(buffer, valid, &record) == CUPTI_SUCCESS) {
+    while (valid > 0 && cupti.cuptiActivityGetNextRecord(buffer, valid, &record) == CUPTI_SUCCESS) {
       Read(record);
     }
     WriteBatches(file);
@@ -313,13 +309,12 @@ void FlushAtSync() {
   if (state->sync_flush_ns.compare_exchange_strong(last, now)) Flush();
 }
 
-constexpr CUpti_CallbackId kLaunches[] = {
-    CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel,
-    CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel_ptsz,
-    CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx,
-    CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx_ptsz,
-    CUPTI_DRIVER_TRACE_CBID_cuLaunchCooperativeKernel,
-    CUPTI_DRIVER_TRACE_CBID_cuLaunchCooperativeKernel_ptsz};
+constexpr CUpti_CallbackId kLaunches[] = {CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel,
+                                          CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel_ptsz,
+                                          CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx,
+                                          CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx_ptsz,
+                                          CUPTI_DRIVER_TRACE_CBID_cuLaunchCooperativeKernel,
+                                          CUPTI_DRIVER_TRACE_CBID_cuLaunchCooperativeKernel_ptsz};
 
 CUfunction LaunchedFunction(CUpti_CallbackId id, const void* params) {
   switch (id) {
@@ -367,10 +362,10 @@ void EnableOptional(Session& session, CUpti_ActivityKind kind, const char* what)
 
 bool Start(Session& session) {
   const CuptiApi& cupti = session.cupti;
-#define SEXTANT_NEEDED(name)                                              \
-  if (cupti.name == nullptr) {                                            \
-    session.file.Fail("CUPTI at " + cupti.path + " has no " #name);       \
-    return false;                                                         \
+#define SEXTANT_NEEDED(name)                                        \
+  if (cupti.name == nullptr) {                                      \
+    session.file.Fail("CUPTI at " + cupti.path + " has no " #name); \
+    return false;                                                   \
   }
   SEXTANT_CUPTI_ACTIVITY(SEXTANT_NEEDED)
 #undef SEXTANT_NEEDED

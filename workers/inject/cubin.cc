@@ -28,8 +28,7 @@ class Elf {
       *why = "it is no 64-bit ELF file for CUDA";
       return false;
     }
-    if (header_.e_shentsize != sizeof(Elf64_Shdr) ||
-        header_.e_shoff > bytes_.size() ||
+    if (header_.e_shentsize != sizeof(Elf64_Shdr) || header_.e_shoff > bytes_.size() ||
         (bytes_.size() - header_.e_shoff) / sizeof(Elf64_Shdr) < header_.e_shnum) {
       *why = "its section headers do not lie within it";
       return false;

@@ -16,19 +16,19 @@ inline constexpr size_t kMaxCubinKernels = 64 * 1024;
 
 // A kernel; views point into the cubin. A number the cubin does not tell is −1.
 struct CubinKernel {
-  std::string_view name;     // mangled
-  uint32_t symbol = 0;       // index in the symbol table
-  std::string_view code;     // its instructions: the section .text.<name>
-  int32_t registers = -1;    // of a thread
-  int32_t frame_bytes = -1;  // stack of a thread: local arrays and spills
-  int32_t shared_bytes = -1; // static
-  int32_t max_threads = -1;  // of a block, by launch bounds
+  std::string_view name;      // mangled
+  uint32_t symbol = 0;        // index in the symbol table
+  std::string_view code;      // its instructions: the section .text.<name>
+  int32_t registers = -1;     // of a thread
+  int32_t frame_bytes = -1;   // stack of a thread: local arrays and spills
+  int32_t shared_bytes = -1;  // static
+  int32_t max_threads = -1;   // of a block, by launch bounds
 
   Sha256Digest SassDigest() const { return Sha256(code.data(), code.size()); }
 };
 
 struct Cubin {
-  uint32_t architecture = 0;  // 90 for sm_90; 0: not known
+  uint32_t architecture = 0;         // 90 for sm_90; 0: not known
   std::vector<CubinKernel> kernels;  // by symbol
 };
 

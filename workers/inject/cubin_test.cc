@@ -32,8 +32,7 @@ TEST_CASE("SHA-256 gives the digests of the standard") {
   // FIPS 180-4, examples; the last is longer than two blocks.
   CHECK(HexOf(Sha256("abc", 3)) ==
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  CHECK(HexOf(Sha256("", 0)) ==
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(HexOf(Sha256("", 0)) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   const std::string million(1'000'000, 'a');
   CHECK(HexOf(Sha256(million.data(), million.size())) ==
         "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");

@@ -155,8 +155,7 @@ void Disassemble(const std::string& nvdisasm, const std::string& cuobjdump,
   size_t programs = 0;
   for (const std::string& program : left.programs) {
     if (programs >= kMaxPrograms || Now() >= until) return;
-    const std::string output =
-        results + "/ir-program-" + std::to_string(programs) + ".ptx";
+    const std::string output = results + "/ir-program-" + std::to_string(programs) + ".ptx";
     if (Run({cuobjdump, "--dump-ptx", program}, output, until)) ++programs;
   }
 }

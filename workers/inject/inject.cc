@@ -23,9 +23,8 @@ constexpr int kMaxRunning = 8;
 struct Running {
   Running(const Instrument& running, const Options& options, const CuptiApi& cupti,
           Kernels& kernels, Modules& modules)
-      : instrument(running),
-        texts(file),
-        session{options, cupti, nullptr, kernels, modules, file, texts} {}
+      : instrument(running), texts(file), session{options, cupti, nullptr, kernels,
+                                                  modules, file,  texts} {}
 
   const Instrument& instrument;
   RecordFile file;
@@ -39,7 +38,7 @@ struct Library {
   Kernels kernels;
   Modules modules{cupti};
   Running* running[kMaxRunning] = {};
-  std::atomic<int> count{0};          // of `running`; they only grow
+  std::atomic<int> count{0};  // of `running`; they only grow
   std::atomic<bool> stopped{false};
 };
 
@@ -106,9 +105,9 @@ void Add(const std::string& name) {
   if (count == kMaxRunning) return;
   const Instrument* const instrument = Find(name);
   static constexpr Instrument kUnknown = {.name = "unknown"};
-  auto* const running = new Running(instrument != nullptr ? *instrument : kUnknown,
-                                    library->options, library->cupti, library->kernels,
-                                    library->modules);
+  auto* const running =
+      new Running(instrument != nullptr ? *instrument : kUnknown, library->options, library->cupti,
+                  library->kernels, library->modules);
   running->file.Open(library->options.results().c_str(),
                      instrument != nullptr ? instrument->name : kUnknown.name);
   if (instrument == nullptr) running->file.Fail("SEXTANT_INJECT: no instrument \"" + name + "\"");
@@ -132,9 +131,8 @@ void Start() {
   CUpti_SubscriberHandle subscriber = nullptr;
   bool cupti = filter && LoadCupti(library->options.cupti().c_str(), &library->cupti, &why);
   if (cupti) {
-    const CUptiResult result =
-        library->cupti.cuptiSubscribe(&subscriber, reinterpret_cast<CUpti_CallbackFunc>(OnCallback),
-                                      nullptr);
+    const CUptiResult result = library->cupti.cuptiSubscribe(
+        &subscriber, reinterpret_cast<CUpti_CallbackFunc>(OnCallback), nullptr);
     cupti = result == CUPTI_SUCCESS;
     if (!cupti) {
       why = std::string("cuptiSubscribe: ") + ResultText(library->cupti, result) +

@@ -42,9 +42,9 @@ State* state = nullptr;
 thread_local std::string* loaded_digest = nullptr;
 
 constexpr CUpti_CallbackId kCalls[] = {
-    CUPTI_DRIVER_TRACE_CBID_cuModuleLoad,
-    CUPTI_DRIVER_TRACE_CBID_cuModuleLoadData, CUPTI_DRIVER_TRACE_CBID_cuModuleLoadDataEx,
-    CUPTI_DRIVER_TRACE_CBID_cuModuleGetFunction, CUPTI_DRIVER_TRACE_CBID_cuLibraryGetKernel};
+    CUPTI_DRIVER_TRACE_CBID_cuModuleLoad, CUPTI_DRIVER_TRACE_CBID_cuModuleLoadData,
+    CUPTI_DRIVER_TRACE_CBID_cuModuleLoadDataEx, CUPTI_DRIVER_TRACE_CBID_cuModuleGetFunction,
+    CUPTI_DRIVER_TRACE_CBID_cuLibraryGetKernel};
 
 // A file that is whole or not there: written under another name first, because the process may be
 // killed at any time. The same contents may be there already, from this process or another.
@@ -92,8 +92,7 @@ void OnModule(Session& session, const LoadedModule& module) {
     if (matches) break;
   }
   if (!matches) return;
-  const std::string digest =
-      Hex(module.record.cubin_digest, sizeof(module.record.cubin_digest));
+  const std::string digest = Hex(module.record.cubin_digest, sizeof(module.record.cubin_digest));
   WriteFile("ir-" + digest + ".cubin", module.cubin);
   if (loaded_digest == nullptr) loaded_digest = new std::string;
   *loaded_digest = digest;
@@ -150,8 +149,8 @@ void OnCallback(Session&, CUpti_CallbackDomain domain, CUpti_CallbackId id, cons
 
 bool Start(Session& session) {
   state = new State(session);
-  const std::string path = session.options.results() + "/ir-wanted-" + std::to_string(getpid()) +
-                           ".txt";
+  const std::string path =
+      session.options.results() + "/ir-wanted-" + std::to_string(getpid()) + ".txt";
   state->wanted_fd =
       open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
   WriteLine(std::string("program ") + session.file.header().program + "\n");

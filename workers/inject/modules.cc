@@ -1,6 +1,5 @@
 #include "workers/inject/modules.h"
 
-
 #include <cstring>
 
 #include "workers/inject/cubin.h"
@@ -16,7 +15,7 @@ constexpr size_t kMaxFunctions = 1u << 20;
 thread_local uint32_t loaded_here = 0;
 
 constexpr CUpti_CallbackId kDriverCalls[] = {
-    CUPTI_DRIVER_TRACE_CBID_cuModuleLoad,       CUPTI_DRIVER_TRACE_CBID_cuModuleLoadData,
+    CUPTI_DRIVER_TRACE_CBID_cuModuleLoad, CUPTI_DRIVER_TRACE_CBID_cuModuleLoadData,
     CUPTI_DRIVER_TRACE_CBID_cuModuleLoadDataEx, CUPTI_DRIVER_TRACE_CBID_cuModuleLoadFatBinary,
     CUPTI_DRIVER_TRACE_CBID_cuModuleGetFunction};
 

@@ -22,8 +22,8 @@ namespace sextant::inject {
 struct LoadedModule {
   ModuleRecord record;
   struct Kernel {
-    std::string_view name;   // mangled
-    FunctionRecord record;   // `name` is not set: ids of names belong to a file
+    std::string_view name;  // mangled
+    FunctionRecord record;  // `name` is not set: ids of names belong to a file
   };
   std::vector<Kernel> kernels;
   std::string_view cubin;

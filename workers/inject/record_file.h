@@ -11,8 +11,8 @@
 namespace sextant::inject {
 
 // Owns the file and its mapped header. Any thread may append; frames of one thread keep their
-// order. Nothing here throws or allocates while appending. A child made by fork lets go of the file:
-// CUDA cannot be used in it, and what its parent recorded stays as it is.
+// order. Nothing here throws or allocates while appending. A child made by fork lets go of the
+// file: CUDA cannot be used in it, and what its parent recorded stays as it is.
 class RecordFile {
  public:
   RecordFile() = default;
@@ -39,9 +39,9 @@ class RecordFile {
 
  private:
   int fd_ = -1;
-  uint64_t max_bytes_ = 0;                // the process's limit on file size
-  std::atomic<uint64_t> bytes_{0};        // appended so far
-  std::atomic<bool> broken_{false};       // a write was cut short
+  uint64_t max_bytes_ = 0;           // the process's limit on file size
+  std::atomic<uint64_t> bytes_{0};   // appended so far
+  std::atomic<bool> broken_{false};  // a write was cut short
   FileHeader unmapped_ = {};
   FileHeader* header_ = &unmapped_;
 };

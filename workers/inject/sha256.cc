@@ -45,8 +45,8 @@ void Blocks(State& state, const uint8_t* at, size_t blocks) {
     for (int i = 0; i < 64; ++i) {
       const uint32_t t1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
                           ((e & f) ^ (~e & g)) + kRound[i] + w[i];
-      const uint32_t t2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) +
-                          ((a & b) ^ (a & c) ^ (b & c));
+      const uint32_t t2 =
+          (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
       h = g;
       g = f;
       f = e;
@@ -91,8 +91,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) void BlocksFast(State& state, const 
         now = _mm_sha256msg2_epu32(
             _mm_add_epi32(_mm_sha256msg1_epu32(now, next), _mm_alignr_epi8(last, third, 4)), last);
       }
-      __m128i k =
-          _mm_add_epi32(now, _mm_load_si128(reinterpret_cast<const __m128i*>(kRound) + i));
+      __m128i k = _mm_add_epi32(now, _mm_load_si128(reinterpret_cast<const __m128i*>(kRound) + i));
       cdgh = _mm_sha256rnds2_epu32(cdgh, abef, k);
       k = _mm_shuffle_epi32(k, 0x0e);
       abef = _mm_sha256rnds2_epu32(abef, cdgh, k);

@@ -42,20 +42,18 @@ absl::StatusOr<Collected> ActivityBackend::Collect(const RunRecord& run) const {
   bool truncated = false;
   ASSIGN_OR_RETURN(const std::vector<std::string> files,
                    injected::ListFiles(run.results_dir, kName, &truncated));
-  activity::Importer importer(
-      run.assignment != nullptr ? run.assignment->workload().kernels() : "",
-      run.started_monotonic_ns);
+  activity::Importer importer(run.assignment != nullptr ? run.assignment->workload().kernels() : "",
+                              run.started_monotonic_ns);
   std::vector<injected::Process> processes;
   std::vector<std::string> notes;
   for (const std::string& file : files) {
-    absl::StatusOr<injected::Process> process = injected::ReadFile(
-        run.results_dir / file,
-        [&](const injected::Process& from, uint32_t type, std::string_view payload) {
-          importer.Take(from, type, payload);
-        });
+    absl::StatusOr<injected::Process> process =
+        injected::ReadFile(run.results_dir / file,
+                           [&](const injected::Process& from, uint32_t type,
+                               std::string_view payload) { importer.Take(from, type, payload); });
     if (!process.ok()) {
-      notes.push_back(absl::StrCat("results file ", file, " was left out: ",
-                                   process.status().message()));
+      notes.push_back(
+          absl::StrCat("results file ", file, " was left out: ", process.status().message()));
       continue;
     }
     importer.EndProcess(*process);

@@ -1,5 +1,5 @@
-// What the GPU did and when: kernels, copies, synchronisations, API calls and NVTX ranges, by CUPTI's
-// activity records (workers/inject/activity.cc).
+// What the GPU did and when: kernels, copies, synchronisations, API calls and NVTX ranges, by
+// CUPTI's activity records (workers/inject/activity.cc).
 #pragma once
 
 #include "workers/backends/backend.h"

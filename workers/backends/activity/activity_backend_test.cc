@@ -12,7 +12,8 @@ const std::filesystem::path kTestData = "workers/backends/activity/testdata";
 
 ActivityBackend Backend() { return ActivityBackend(Site{}); }
 
-absl::StatusOr<Collected> CollectRecording(const std::string& name, const std::string& kernels = "") {
+absl::StatusOr<Collected> CollectRecording(const std::string& name,
+                                           const std::string& kernels = "") {
   v1::Assignment assignment;
   assignment.mutable_workload()->set_kernels(kernels);
   return Backend().Collect(injected::RecordedRun(kTestData / name, &assignment));

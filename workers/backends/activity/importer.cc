@@ -184,9 +184,8 @@ void Importer::NumberTracks(Imported* out) {
     std::string role;
     switch (kind) {
       case Kind::kStream:
-        role = contexts[process].size() > 1
-                   ? absl::StrCat("context ", context, " stream ", id)
-                   : absl::StrCat("stream ", id);
+        role = contexts[process].size() > 1 ? absl::StrCat("context ", context, " stream ", id)
+                                            : absl::StrCat("stream ", id);
         break;
       case Kind::kApi:
         role = absl::StrCat("api thread ", threads[process][id]);
@@ -308,7 +307,8 @@ void Importer::Explain(Imported* out) const {
   }
   if (unknown > 0) {
     out->notes.push_back(absl::StrCat(
-        unknown, " launches ran longer than the instrument waits for one; when they ended is not known"));
+        unknown,
+        " launches ran longer than the instrument waits for one; when they ended is not known"));
   }
   const uint64_t left_out = over_limit_ + launches_.left_out();
   if (left_out > 0) {

@@ -7,8 +7,8 @@
 //   nvtx thread N      push/pop ranges and marks of that thread
 //   nvtx               ranges that may begin and end on different threads
 //   waiting            waits for a context, stream or event
-// Streams of a process with several contexts are named "context C stream N". Threads are numbered in
-// order of their ids.
+// Streams of a process with several contexts are named "context C stream N". Threads are numbered
+// in order of their ids.
 #pragma once
 
 #include <cstdint>
@@ -40,10 +40,10 @@ struct Imported {
   std::vector<chunk::Instance> instances;
   std::vector<v1::Counter> counters;
   std::vector<v1::DataTable> tables;
-  uint64_t kernels = 0;   // launches recorded, whether they match or not
-  uint64_t dropped = 0;   // records left out
+  uint64_t kernels = 0;  // launches recorded, whether they match or not
+  uint64_t dropped = 0;  // records left out
   std::vector<std::string> notes;
-  std::string nothing;    // why no launch is in the tables; "" where there is one
+  std::string nothing;  // why no launch is in the tables; "" where there is one
 };
 
 class Importer {
@@ -98,8 +98,8 @@ class Importer {
   std::vector<Copy> copies_;
   // Of the process being taken:
   std::vector<inject::MarkerRecord> markers_;
-  absl::flat_hash_map<uint32_t, Range> ranges_;            // NVTX, open, by id
-  absl::flat_hash_map<uint32_t, std::string> names_;       // demangled, by text id
+  absl::flat_hash_map<uint32_t, Range> ranges_;       // NVTX, open, by id
+  absl::flat_hash_map<uint32_t, std::string> names_;  // demangled, by text id
 
   std::map<std::pair<uint32_t, uint32_t>, uint64_t> launched_ns_;  // process, correlation
   uint64_t over_limit_ = 0;

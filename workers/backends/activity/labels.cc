@@ -45,9 +45,11 @@ std::string_view ApiRegion(std::string_view name) {
   if (at == std::string_view::npos || at + 2 == name.size()) return name;
   const std::string_view version = name.substr(at + 2);
   return std::all_of(version.begin(), version.end(), absl::ascii_isdigit) ? name.substr(0, at)
-                                                                         : name;
+                                                                          : name;
 }
 
-bool IsLaunch(std::string_view api_region) { return api_region.find("Launch") != std::string_view::npos; }
+bool IsLaunch(std::string_view api_region) {
+  return api_region.find("Launch") != std::string_view::npos;
+}
 
 }  // namespace sextant::backends::activity

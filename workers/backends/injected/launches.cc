@@ -57,9 +57,7 @@ Launches::Launches(const std::string& kernels, uint64_t began_ns, LaunchLimits l
 bool Launches::Take(const Process& process, uint32_t type, std::string_view payload) {
   switch (type) {
     case inject::kKernels:
-      ForRecords<inject::KernelRecord>(payload, [&](const auto& record) {
-        TakeKernel(record);
-      });
+      ForRecords<inject::KernelRecord>(payload, [&](const auto& record) { TakeKernel(record); });
       return true;
     case inject::kLaunched:
       ForRecords<inject::LaunchedRecord>(payload, [&](const auto& record) {
@@ -110,9 +108,9 @@ void Launches::EndProcess(const Process& process) {
     const auto module = modules.find(function.module);
     std::vector<Code>& codes = codes_[function.name];
     if (module == modules.end() || codes.size() >= kMaxCodesOfName) continue;
-    codes.push_back({function, module->second->loaded_monotonic_ns,
-                     inject::Hex(module->second->cubin_digest,
-                                 sizeof(module->second->cubin_digest))});
+    codes.push_back(
+        {function, module->second->loaded_monotonic_ns,
+         inject::Hex(module->second->cubin_digest, sizeof(module->second->cubin_digest))});
   }
 
   Pending pending;
@@ -207,9 +205,8 @@ void Launches::Finish() {
   });
   for (uint32_t process = 0; process < processes_.size(); ++process) {
     std::vector<Launch>& launches = processes_[process].launches;
-    std::sort(launches.begin(), launches.end(), [](const Launch& a, const Launch& b) {
-      return KeyOf(a.record) < KeyOf(b.record);
-    });
+    std::sort(launches.begin(), launches.end(),
+              [](const Launch& a, const Launch& b) { return KeyOf(a.record) < KeyOf(b.record); });
     int64_t number = 0;
     for (Launch& launch : launches) {
       launch.process = process;

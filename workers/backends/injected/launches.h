@@ -34,7 +34,7 @@ struct Launch {
 
 // A kernel: a name and a code.
 struct Kernel {
-  std::string name;     // demangled
+  std::string name;  // demangled
   std::string mangled;
   std::string sass_digest;   // hex
   std::string cubin_digest;  // hex

@@ -101,15 +101,16 @@ TEST_CASE("what does not match takes no number") {
 
 TEST_CASE("one name with two codes is two kernels") {
   Process process = ProcessOf(1, 100, {"tuned"});
-  process.modules = {{.loaded_monotonic_ns = 5, .module = 1}, {.loaded_monotonic_ns = 6, .module = 2}};
+  process.modules = {{.loaded_monotonic_ns = 5, .module = 1},
+                     {.loaded_monotonic_ns = 6, .module = 2}};
   process.functions = {{.module = 1, .name = 1, .symbol = 3, .sass_digest = {0xaa}},
                        {.module = 2, .name = 1, .symbol = 3, .sass_digest = {0xbb}}};
   Launches launches("", 0);
   Give<KernelRecord>(launches, process, inject::kKernels,
                      {KernelOf(1, 1, 10, 20), KernelOf(1, 2, 30, 40), KernelOf(1, 3, 50, 60)});
-  Give<LaunchedRecord>(launches, process, inject::kLaunched,
-                       {{.correlation = 1, .module = 1, .symbol = 3},
-                        {.correlation = 2, .module = 2, .symbol = 3}});
+  Give<LaunchedRecord>(
+      launches, process, inject::kLaunched,
+      {{.correlation = 1, .module = 1, .symbol = 3}, {.correlation = 2, .module = 2, .symbol = 3}});
   launches.EndProcess(process);
   launches.Finish();
   REQUIRE(launches.kernels().size() == 2);
@@ -154,9 +155,9 @@ TEST_CASE("a kernel seen running counts once, and not when it ended after all") 
 TEST_CASE("times are since the begin of the pass, and impossible ones are left out") {
   const Process process = ProcessOf(1, 100, {"a"});
   Launches launches("", 1000);
-  Give<KernelRecord>(launches, process, inject::kKernels,
-                     {KernelOf(1, 1, 1500, 1700), KernelOf(1, 2, 900, 800),
-                      KernelOf(1, 3, 1, UINT64_MAX)});
+  Give<KernelRecord>(
+      launches, process, inject::kKernels,
+      {KernelOf(1, 1, 1500, 1700), KernelOf(1, 2, 900, 800), KernelOf(1, 3, 1, UINT64_MAX)});
   launches.EndProcess(process);
   launches.Finish();
   CHECK(launches.malformed() == 2);

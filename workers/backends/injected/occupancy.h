@@ -28,8 +28,8 @@ enum class Limiter { kNone, kWarps, kBlocks, kRegisters, kShared };
 const char* NameOf(Limiter limiter);  // "warps", …; "" for kNone
 
 struct Occupancy {
-  uint32_t blocks = 0;      // of the kernel on one multiprocessor at a time
-  double percent = 0;       // its warps over max_warps, 0…100
+  uint32_t blocks = 0;  // of the kernel on one multiprocessor at a time
+  double percent = 0;   // its warps over max_warps, 0…100
   Limiter limiter = Limiter::kNone;
 };
 

@@ -77,8 +77,9 @@ absl::Status NothingRecorded(const RunRecord& run, const std::vector<Process>& p
   }
   std::string why;
   if (processes.empty()) {
-    why = "no process of the program started CUDA: it uses no GPU, ended before, found no device "
-          "or driver, or clears its environment";
+    why =
+        "no process of the program started CUDA: it uses no GPU, ended before, found no device "
+        "or driver, or clears its environment";
   } else {
     why = detail;
   }
@@ -95,8 +96,8 @@ std::vector<std::string> NotesOf(const RunRecord& run, const std::vector<Process
     const std::string name = Named(process);
     for (const std::string& note : process.notes) notes.push_back(absl::StrCat(name, ": ", note));
     if (header.state == inject::kFailed) {
-      notes.push_back(absl::StrCat(name, " was not recorded: ", header.failure,
-                                   Remedy(header.failure)));
+      notes.push_back(
+          absl::StrCat(name, " was not recorded: ", header.failure, Remedy(header.failure)));
     }
     if (header.state == inject::kStarted && header.inside > 0 && IsCrash(signal)) {
       notes.push_back(absl::StrCat(name, " died of signal ", signal,
@@ -104,20 +105,24 @@ std::vector<std::string> NotesOf(const RunRecord& run, const std::vector<Process
                                    header.instrument,
                                    "): the crash may be ours. Compare with a pass of backend run"));
     } else if (header.state == inject::kStarted) {
-      notes.push_back(absl::StrCat(name, " ended without its exit handlers: what was recorded last "
-                                         "may be missing"));
+      notes.push_back(absl::StrCat(name,
+                                   " ended without its exit handlers: what was recorded last "
+                                   "may be missing"));
     }
     if (header.write_errno != 0) {
-      notes.push_back(absl::StrCat(name, ": writing ended early (", strerror(static_cast<int>(
-                                       header.write_errno)), "): a limit on disk or file size was "
-                                   "reached, and ", header.dropped_frames, " frames are missing"));
+      notes.push_back(absl::StrCat(name, ": writing ended early (",
+                                   strerror(static_cast<int>(header.write_errno)),
+                                   "): a limit on disk or file size was "
+                                   "reached, and ",
+                                   header.dropped_frames, " frames are missing"));
     }
     if (header.dropped_records > 0) {
       notes.push_back(absl::StrCat(name, ": CUPTI lost ", header.dropped_records, " records"));
     }
     if (header.foreign > 0) {
-      notes.push_back(absl::StrCat(name, ": its file was damaged, by the program or the disk; what "
-                                         "came after the damage was not read"));
+      notes.push_back(absl::StrCat(name,
+                                   ": its file was damaged, by the program or the disk; what "
+                                   "came after the damage was not read"));
     }
   }
   if (notes.size() > kMaxNotes) {

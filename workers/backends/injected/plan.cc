@@ -75,8 +75,8 @@ absl::StatusOr<LaunchPlan> PlanInjection(const Site& site, const v1::Assignment&
   inject::Kernels kernels;
   std::string why;
   if (!kernels.SetFilter(workload.kernels(), &why)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "workload.kernels: \"", workload.kernels(), "\" is no extended regular expression: ", why));
+    return absl::InvalidArgumentError(absl::StrCat("workload.kernels: \"", workload.kernels(),
+                                                   "\" is no extended regular expression: ", why));
   }
   LaunchPlan plan;
   plan.argv.assign(workload.argv().begin(), workload.argv().end());

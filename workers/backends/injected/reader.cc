@@ -92,8 +92,8 @@ absl::Status ReadHeader(std::string_view bytes, Header* header) {
     return absl::InvalidArgumentError("magic is not that of an injection file");
   }
   if (raw.version != inject::kFormatVersion) {
-    return absl::InvalidArgumentError(absl::StrCat("version ", raw.version, ", this worker reads ",
-                                                   inject::kFormatVersion));
+    return absl::InvalidArgumentError(
+        absl::StrCat("version ", raw.version, ", this worker reads ", inject::kFormatVersion));
   }
   if (raw.state < inject::kOpened || raw.state > inject::kFailed) {
     return absl::InvalidArgumentError(absl::StrCat("state ", raw.state, " is none"));

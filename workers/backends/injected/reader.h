@@ -1,5 +1,5 @@
-// The results files of the injection library (workers/inject/format.h), read as hostile: any byte of
-// them may have been written by the program that was profiled.
+// The results files of the injection library (workers/inject/format.h), read as hostile: any byte
+// of them may have been written by the program that was profiled.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +17,9 @@
 namespace sextant::backends::injected {
 
 struct ReadLimits {
-  size_t max_files = 4096;                     // of one instrument
+  size_t max_files = 4096;  // of one instrument
   uint64_t max_file_bytes = uint64_t{4} << 30;
-  size_t max_texts = 1u << 20;                 // of one file
+  size_t max_texts = 1u << 20;  // of one file
   size_t max_modules = 64 * 1024;
   size_t max_functions = 1u << 20;
   size_t max_notes = 16;
@@ -41,8 +41,8 @@ struct Header {
   uint32_t write_errno = 0;
   uint32_t inside = 0;  // threads that were inside the library when the process ended
   uint32_t cupti_version = 0;
-  bool torn = false;      // frames end in the middle of one
-  uint64_t foreign = 0;   // frames from the first on that did not check; nothing after was read
+  bool torn = false;     // frames end in the middle of one
+  uint64_t foreign = 0;  // frames from the first on that did not check; nothing after was read
 };
 
 // One process under one instrument: the frames that all instruments write, in order. Ids of names

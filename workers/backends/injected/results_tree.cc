@@ -63,8 +63,8 @@ absl::StatusOr<std::string> ResultsTree::Read(const std::vector<std::string>& pa
   if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) {
     status = absl::InvalidArgumentError(absl::StrCat(name, " is no regular file"));
   } else if (static_cast<uint64_t>(about.st_size) > max_bytes) {
-    status = absl::InvalidArgumentError(absl::StrCat(name, " has ", about.st_size,
-                                                     " bytes, at most ", max_bytes, " are read"));
+    status = absl::InvalidArgumentError(
+        absl::StrCat(name, " has ", about.st_size, " bytes, at most ", max_bytes, " are read"));
   }
   std::string bytes;
   if (status.ok()) bytes.resize(static_cast<size_t>(about.st_size));

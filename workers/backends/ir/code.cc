@@ -12,8 +12,8 @@ namespace sextant::backends::ir {
 namespace {
 
 constexpr const char* kTritonForms[] = {"ttir", "ttgir", "llir", "ptx", "cubin", "json"};
-constexpr const char* kTritonOptions[] = {"num_warps",   "num_ctas", "num_stages",
-                                          "maxnreg",     "warp_size", "shared",
+constexpr const char* kTritonOptions[] = {"num_warps",   "num_ctas",        "num_stages",
+                                          "maxnreg",     "warp_size",       "shared",
                                           "ptx_version", "enable_fp_fusion"};
 
 std::string HexOf(const inject::Sha256Digest& digest) {
@@ -31,8 +31,7 @@ class Finder {
   template <typename Use>
   void ForKernels(const std::vector<std::string>& path, Use&& use) {
     const uint64_t left = limits_.max_bytes - read_;
-    absl::StatusOr<std::string> bytes =
-        results_.Read(path, std::min(limits_.max_file_bytes, left));
+    absl::StatusOr<std::string> bytes = results_.Read(path, std::min(limits_.max_file_bytes, left));
     if (!bytes.ok()) return Note(bytes.status().message());
     read_ += bytes->size();
     inject::Cubin cubin;
@@ -174,9 +173,8 @@ std::string TritonOptions(const std::string& text) {
   for (const char* name : kTritonOptions) {
     const auto value = json.find(name);
     if (value == json.end() || !(value->is_number_integer() || value->is_boolean())) continue;
-    options.push_back(absl::StrCat(name, "=",
-                                   value->is_boolean() ? (value->get<bool>() ? 1 : 0)
-                                                       : value->get<int64_t>()));
+    options.push_back(absl::StrCat(
+        name, "=", value->is_boolean() ? (value->get<bool>() ? 1 : 0) : value->get<int64_t>()));
   }
   return absl::StrJoin(options, " ");
 }

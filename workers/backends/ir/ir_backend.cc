@@ -103,9 +103,10 @@ void AddFiles(const injected::Launches& launches, const std::map<std::string, ir
         absl::StrCat("the code of ", unknown, " kernels that ran was not seen being loaded"));
   }
   if (without_sass > 0) {
-    collected->notes.push_back(absl::StrCat(
-        without_sass, " kernels were not disassembled: the site has no nvdisasm, the pass ended "
-                      "before, or there were too many"));
+    collected->notes.push_back(
+        absl::StrCat(without_sass,
+                     " kernels were not disassembled: the site has no nvdisasm, the pass ended "
+                     "before, or there were too many"));
   }
 }
 
@@ -131,18 +132,16 @@ absl::StatusOr<LaunchPlan> IrBackend::Prepare(const v1::Assignment& assignment) 
     plan.env["TRITON_ALWAYS_COMPILE"] = "1";
   }
   if (options.sass && HasDisassembler(site_)) {
-    plan.argv.insert(plan.argv.begin(),
-                     {absl::StrCat(kInsideLibraries, "/sextant-disassemble"),
-                      absl::StrCat(injected::kInsideToolkit, "/", kNvdisasm),
-                      absl::StrCat(injected::kInsideToolkit, "/", kCuobjdump)});
+    plan.argv.insert(plan.argv.begin(), {absl::StrCat(kInsideLibraries, "/sextant-disassemble"),
+                                         absl::StrCat(injected::kInsideToolkit, "/", kNvdisasm),
+                                         absl::StrCat(injected::kInsideToolkit, "/", kCuobjdump)});
   }
   return plan;
 }
 
 absl::StatusOr<Collected> IrBackend::Collect(const RunRecord& run) const {
-  injected::Launches launches(
-      run.assignment != nullptr ? run.assignment->workload().kernels() : "",
-      run.started_monotonic_ns);
+  injected::Launches launches(run.assignment != nullptr ? run.assignment->workload().kernels() : "",
+                              run.started_monotonic_ns);
   std::vector<injected::Process> processes;
   std::vector<std::string> notes;
   for (const char* instrument : {"activity", "ir"}) {
@@ -158,8 +157,8 @@ absl::StatusOr<Collected> IrBackend::Collect(const RunRecord& run) const {
             if (has_launches) launches.Take(from, type, payload);
           });
       if (!process.ok()) {
-        notes.push_back(absl::StrCat("results file ", file, " was left out: ",
-                                     process.status().message()));
+        notes.push_back(
+            absl::StrCat("results file ", file, " was left out: ", process.status().message()));
         continue;
       }
       if (has_launches) launches.EndProcess(*process);

@@ -39,7 +39,8 @@ class FakeSite {
   FakeSite() {
     char name[] = "/tmp/sextant-ir-test-XXXXXX";
     root_ = mkdtemp(name);
-    for (const char* file : {"cuda/bin/nvdisasm", "cuda/bin/cuobjdump", "lib/sextant-disassemble"}) {
+    for (const char* file :
+         {"cuda/bin/nvdisasm", "cuda/bin/cuobjdump", "lib/sextant-disassemble"}) {
       std::filesystem::create_directories((root_ / file).parent_path());
       std::ofstream(root_ / file) << "x";
     }
