@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/chunk/chunk.h"
@@ -154,6 +155,16 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
   return selection;
 }
 
+namespace {
+
+// What a gauge showed during one pass: clocks, power, temperature, energy, throttled time.
+bool IsReading(absl::string_view name) {
+  return absl::EndsWith(name, "_before") || absl::EndsWith(name, "_after") ||
+         absl::EndsWith(name, "_j") || absl::EndsWith(name, "_ms");
+}
+
+}  // namespace
+
 std::vector<v1::Provenance> DistinctProvenance(absl::Span<const v1::PassInfo* const> passes) {
   std::vector<v1::Provenance> distinct;
   std::set<std::string> seen;
@@ -166,7 +177,8 @@ std::vector<v1::Provenance> DistinctProvenance(absl::Span<const v1::PassInfo* co
     std::map<std::string, std::string> extra(comparable.extra().begin(), comparable.extra().end());
     comparable.clear_extra();
     std::string key = comparable.SerializeAsString();
-    for (const auto& [name, value] : extra) absl::StrAppend(&key, "\n", name, "=", value);
+    for (const auto& [name, value] : extra)
+      if (!IsReading(name)) absl::StrAppend(&key, "\n", name, "=", value);
     if (seen.insert(key).second) distinct.push_back(std::move(provenance));
   }
   return distinct;

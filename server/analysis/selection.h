@@ -35,7 +35,8 @@ inline const v1::PassSpec& MeasuredAs(const v1::PassInfo& pass) {
   return pass.result().has_replayed() ? pass.result().replayed() : pass.spec();
 }
 
-// Provenance without what differs from run to run (time, load): the distinct ones of `passes`.
+// The distinct ones of `passes`, where what differs from run to run (time, load, a GPU's readings) makes
+// no difference; of those that are alike, the first.
 std::vector<v1::Provenance> DistinctProvenance(absl::Span<const v1::PassInfo* const> passes);
 
 }  // namespace sextant::analysis

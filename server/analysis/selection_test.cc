@@ -42,6 +42,43 @@ TEST_CASE("replayed passes are joined as what they were when they were recorded"
   CHECK_FALSE(SelectPasses(passes, "replay").ok());
 }
 
+TEST_CASE("regions inside kernels are joined rather than launches, however many") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2)};
+  passes[0].mutable_spec()->set_backend("activity");
+  passes[1].mutable_spec()->set_backend("activity");
+  passes[2].mutable_spec()->set_backend("scopes");
+  auto selection = SelectPasses(passes, "");
+  REQUIRE(selection.ok());
+  REQUIRE(selection->joined.size() == 1);
+  CHECK(selection->joined[0]->spec().backend() == "scopes");
+  CHECK(SelectPasses(passes, "activity")->joined.size() == 2);
+}
+
+TEST_CASE("disturbed passes are left out with a note, and named when there is nothing else") {
+  const std::vector<v1::PassInfo> passes = {Pass(0), Pass(1)};
+  const auto second = [](const v1::PassInfo& pass) { return pass.ordinal() == 1; };
+  auto selection = SelectPasses(passes, "", second);
+  REQUIRE(selection.ok());
+  CHECK(selection->joined.size() == 1);
+  REQUIRE(selection->notes.size() == 1);
+  CHECK_THAT(selection->notes[0], Catch::Contains("pass 1 left out: they lengthened kernels"));
+  const auto none = SelectPasses(passes, "", [](const v1::PassInfo&) { return true; });
+  CHECK_THAT(std::string(none.status().message()), Catch::Contains("--include-disturbed"));
+}
+
+TEST_CASE("readings of a GPU do not make a provenance another one") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2)};
+  const auto set = [&](int i, const char* name, const char* value) {
+    (*passes[i].mutable_result()->mutable_provenance()->mutable_extra())[name] = value;
+  };
+  set(0, "power_w_after", "100");
+  set(1, "power_w_after", "200");
+  set(1, "energy_j", "5");
+  set(2, "driver", "580");
+  const std::vector<const v1::PassInfo*> all = {&passes[0], &passes[1], &passes[2]};
+  CHECK(DistinctProvenance(all).size() == 2);
+}
+
 TEST_CASE("failed, partial and unfinished passes are left out, each with its reason") {
   std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2), Pass(3)};
   passes[1].set_state(v1::FAILED);

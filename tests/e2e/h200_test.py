@@ -1,0 +1,83 @@
+"""Recordings of real passes on an H200, played through the whole service where there is no GPU."""
+
+import base64
+import unittest
+
+from harness import ROOT, ServiceTest
+
+RECORDINGS = ROOT / "tests/recordings/h200"
+
+
+class H200(ServiceTest):
+    def replay(self, name, pattern="*"):
+        """A job that plays the recordings of an example; its passes by recorded backend."""
+        arguments = []
+        for recording in sorted((RECORDINGS / name).glob(f"{pattern}.rec")):
+            arguments += ["--pass", f"replay:{recording}"]
+        self.assertTrue(arguments, f"no recordings {name}/{pattern}")
+        job = int(self.service.ok("--format", "json", "run", "--no-timeline", *arguments).lines()[0]["job_id"])
+        passes = {}
+        for one in self.service.job(job)["passes"]:
+            self.assertEqual(one["state"], "DONE", one.get("result", {}).get("failure"))
+            passes.setdefault(one["result"]["replayed"]["backend"], []).append(one)
+        return job, passes
+
+    def table(self, one, name):
+        """Rows of a table as dictionaries, page by page."""
+        rows, total = [], 1
+        while len(rows) < total:
+            page = self.service.ok("--format", "json", "table", one["pass_id"], name, "--first-row", len(rows)).json()
+            total = int(page["total_rows"])
+            columns = {}
+            for column in page["table"]["columns"]:
+                if column.get("texts"):
+                    words = [base64.b64decode(word).decode() for word in column["dictionary"]]
+                    columns[column["name"]] = [words[i] for i in column["texts"]]
+                else:
+                    columns[column["name"]] = column.get("ints") or column.get("numbers") or []
+            rows += [dict(zip(columns, row)) for row in zip(*columns.values())]
+        return rows
+
+    def test_known_times_inside_kernels_come_back(self):
+        job, passes = self.replay("truth_spins")
+        self.assertEqual(len(passes["scopes"]), 3)
+        timeline = self.service.ok("--format", "json", "timeline", job, "--exact").json()
+        self.assertEqual(timeline["passes"], 3)
+        regions = {(r["role"], r["region"]): r for r in timeline["regions"]}
+        # 100,000 cycles, and 80,000 or 200,000, at the 1,980 MHz that were recorded.
+        for role in ("first", "other"):
+            fixed, two = regions[role, "fixed"], regions[role, "two"]
+            for value in fixed["duration_ns"]:
+                self.assertAlmostEqual(value, 50_505, delta=505)
+            self.assertAlmostEqual(two["duration_ns"][0], 40_404, delta=404)
+            self.assertAlmostEqual(two["duration_ns"][2], 101_010, delta=1_010)
+        certificates = timeline["perturbation"]
+        self.assertTrue(certificates)
+        self.assertLess(certificates[0]["ratio"], 1.15)
+
+    def test_every_instrument_sees_the_same_triton_kernel(self):
+        job, passes = self.replay("triton_matmul")
+        self.assertEqual(sorted(passes), ["activity", "counters", "pcsampling", "pmsampling", "proton", "sassmetrics"])
+        timeline = self.service.ok("--format", "json", "timeline", job).json()
+        self.assertEqual(timeline["passes"], 3)
+        self.assertIn("mainloop", {r["region"] for r in timeline["regions"]})
+        launches = self.table(passes["activity"][0], "launches")
+        names = {row["kernel"] for row in launches}
+        self.assertIn("matmul_kernel", names)
+        for row in launches:
+            self.assertGreater(int(row["duration_ns"]), 0)
+        for backend, table in (("counters", "counters"), ("pcsampling", "pc_samples"), ("sassmetrics", "sass_metrics")):
+            kernels = {row["kernel"] for row in self.table(passes[backend][0], table)}
+            self.assertIn("matmul_kernel", kernels, backend)
+
+    def test_a_machine_class_of_the_recording_is_what_counts(self):
+        _, passes = self.replay("truth_spins", "0[03]*")
+        for group in passes.values():
+            for one in group:
+                provenance = one["result"]["provenance"]
+                self.assertTrue(provenance["machine_class"].startswith("gpu:NVIDIA H200:"), provenance["machine_class"])
+                self.assertEqual(provenance["extra"]["replayed"], "yes")
+
+
+if __name__ == "__main__":
+    unittest.main()
