@@ -66,13 +66,22 @@ uint32_t Aligner::RegionOf(const std::string& name) {
   return it->second;
 }
 
-void Aligner::LookForLoss(const chunk::Decoded& chunk) {
+void Aligner::LookForLoss(const chunk::Decoded& chunk, const Kernels* kernels) {
+  kernels_ = kernels != nullptr && !kernels->empty() ? kernels : nullptr;
   for (const chunk::TrackSlice& slice : chunk.tracks)
-    if (slice.track.from_tail) tail_lanes_.insert(LaneName(chunk.header, slice.track));
+    if (slice.track.from_tail) tail_lanes_.insert(LaneOfTrack(chunk.header, slice.track));
 }
 
-void Aligner::BeginPass() {
+std::string Aligner::LaneOfTrack(const v1::ChunkHeader& header, const chunk::Track& track) const {
+  std::string name = LaneName(header, track);
+  if (kernels_ == nullptr || header.unit() != v1::CYCLES) return name;
+  const auto kernel = kernels_->find(track.launch);
+  return kernel == kernels_->end() ? name : absl::StrCat(kernel->second, " · ", name);
+}
+
+void Aligner::BeginPass(const Kernels* kernels) {
   ++passes_;
+  kernels_ = kernels != nullptr && !kernels->empty() ? kernels : nullptr;
   tracks_.clear();
 }
 
@@ -95,8 +104,10 @@ void Aligner::Add(const chunk::Decoded& chunk) {
 void Aligner::AddTrack(const chunk::Decoded& chunk, const chunk::TrackSlice& slice,
                        absl::Span<const uint32_t> region_ids) {
   const chunk::Track& track = slice.track;
-  const std::string name = LaneName(chunk.header, track);
-  if (!options_.roles.empty() && !options_.roles.contains(name)) return;
+  const std::string name = LaneOfTrack(chunk.header, track);
+  if (!options_.roles.empty() && !options_.roles.contains(name) &&
+      !options_.roles.contains(LaneName(chunk.header, track)))
+    return;
   const bool cycles = chunk.header.unit() == v1::CYCLES;
   const double scale = cycles ? chunk.header.ns_per_unit() : 1.0;
   const uint32_t lane_id =
@@ -108,7 +119,8 @@ void Aligner::AddTrack(const chunk::Decoded& chunk, const chunk::TrackSlice& sli
   if (track.from_tail && state->counts.empty()) state->before = kUnknownBefore;
   for (size_t i = 0; i < state->counts.size(); ++i)
     local_[state->counts[i].first] = static_cast<int32_t>(i);
-  const uint32_t launch = cycles ? track.launch : 0;
+  const bool from_cta = cycles && options_.from_cta;
+  const uint32_t launch = cycles && !from_cta ? track.launch : 0;
 
   std::vector<uint32_t> run;
   const uint32_t end = slice.begin + slice.count;
@@ -141,7 +153,8 @@ void Aligner::AddTrack(const chunk::Decoded& chunk, const chunk::TrackSlice& sli
       const uint64_t ordinal = chunk.ordinal[i];
       state->counts[at].second = std::max(state->counts[at].second, ordinal + 1);
       if (!lane->tail && ordinal >= cap_) continue;
-      seen.start_ns = chunk::PlaceNs(track.origin_ns, start, scale);
+      seen.start_ns = from_cta ? static_cast<double>(start) * scale
+                               : chunk::PlaceNs(track.origin_ns, start, scale);
       seen.duration_ns = static_cast<double>(chunk.duration[i]) * scale;
       seen.duration_cycles = cycles ? static_cast<double>(chunk.duration[i]) : 0;
       if (!lane->tail) {
@@ -248,11 +261,11 @@ void Aligner::EndPass() {
     ++tracks[lane_id];
     Lane* lane = lanes_[lane_id].get();
     TrackState* state = tracks_[order[i]].get();
-    const uint32_t launch_key = cycles_ ? launch : 0;
+    const uint32_t launch_key = cycles_ && !options_.from_cta ? launch : 0;
     for (const auto& [region_id, count] : state->counts) {
       uint64_t& most = lane->regions[region_id].most[launch_key];
       most = std::max(most, count);
-      const SlotKey key(launch_key, cta, rank, region_id);
+      const SlotKey key(cycles_ ? launch : 0, cta, rank, region_id);
       if (lane->slots.size() >= kMaxSlotsCompared && !lane->slots.contains(key)) {
         lane->slots_full = true;
         continue;

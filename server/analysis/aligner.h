@@ -3,7 +3,8 @@
 // The rule. Two instances of two passes are the same thing when they agree in
 //   * the lane: the role of their thread or warp as named, or, unnamed, its index in order of
 //     creation ("thread 3", "warp 0");
-//   * the launch (kernels; the processes of a host trace are more threads of the same role);
+//   * the launch, or with `from_cta` the kernel (the processes of a host trace are more threads of the
+//     same role);
 //   * the region;
 //   * the ordinal: the rank among the instances of that region on its thread or warp. It counts from
 //     the last one in lanes where a buffer that wrapped lost the head in any pass.
@@ -43,14 +44,23 @@ class Aligner {
     uint64_t max_observations = 8 << 20;    // 16 B each, 24 B where the trace is in cycles
     absl::flat_hash_set<std::string> regions;  // empty: all
     absl::flat_hash_set<std::string> roles;
+    // Traces of kernels: times count from the start of the CTA, and launches of a kernel are further
+    // observations, as its CTAs are.
+    bool from_cta = false;
   };
+  // Kernels by launch, where a trace holds several: each has lanes of its own, "<kernel> · <role>". Empty:
+  // all launches are of one.
+  using Kernels = absl::flat_hash_map<uint32_t, std::string>;
+
   explicit Aligner(Options options);
   ~Aligner();
 
-  // First scan, over the passes that lost records: finds the lanes that lost their head.
-  void LookForLoss(const chunk::Decoded& chunk);
+  // First scan, over the passes that lost records: finds the lanes that lost their head. `kernels` as in
+  // BeginPass.
+  void LookForLoss(const chunk::Decoded& chunk, const Kernels* kernels = nullptr);
 
-  void BeginPass();
+  // `kernels` is borrowed until EndPass.
+  void BeginPass(const Kernels* kernels = nullptr);
   void Add(const chunk::Decoded& chunk);
   void EndPass();
 
@@ -64,6 +74,7 @@ class Aligner {
 
   uint32_t LaneOf(const std::string& name, bool named);
   uint32_t RegionOf(const std::string& name);
+  std::string LaneOfTrack(const v1::ChunkHeader& header, const chunk::Track& track) const;
   TrackState* StateOf(const TrackKey& key);
   void AddTrack(const chunk::Decoded& chunk, const chunk::TrackSlice& slice,
                 absl::Span<const uint32_t> region_ids);
@@ -77,6 +88,7 @@ class Aligner {
   absl::flat_hash_map<std::string, uint32_t> region_ids_;
   std::vector<std::string> region_names_;
   uint32_t passes_ = 0;
+  const Kernels* kernels_ = nullptr;   // of the pass under way
   uint64_t observations_ = 0;
   uint32_t cap_;                // instances per lane and region now
   bool cycles_ = false;

@@ -1,10 +1,13 @@
 #include "server/analysis/analysis.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "proto/status/status.h"
+#include "proto/table/table.h"
 #include "server/analysis/export.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/report.h"
@@ -12,6 +15,36 @@
 #include "server/analysis/timeline.h"
 
 namespace sextant::analysis {
+namespace {
+
+// What stands before the parameters of a demangled name.
+std::string ShortKernel(absl::string_view name) {
+  name = absl::StripPrefix(name, "void ");
+  return std::string(name.substr(0, std::min(name.find('('), name.find('<'))));
+}
+
+// Empty for passes all of whose launches are of one kernel.
+LaunchedKernels KernelsByLaunch(const std::vector<PassLaunches>& passes) {
+  LaunchedKernels all;
+  for (const PassLaunches& pass : passes) {
+    const v1::DataColumn* launch = table::Find(pass.launches, "launch");
+    const v1::DataColumn* kernel = table::Find(pass.launches, "kernel");
+    if (launch == nullptr || launch->ints().empty() || kernel == nullptr || kernel->texts().empty() ||
+        kernel->dictionary_size() < 2)
+      continue;
+    Aligner::Kernels kernels;
+    std::set<std::string> names;
+    for (uint64_t row = 0; row < pass.launches.rows(); ++row) {
+      std::string name = ShortKernel(std::string(table::TextAt(*kernel, row)));
+      names.insert(name);
+      kernels[static_cast<uint32_t>(launch->ints(static_cast<int>(row)))] = std::move(name);
+    }
+    if (names.size() > 1) all[pass.pass->pass_id()] = std::move(kernels);
+  }
+  return all;
+}
+
+}  // namespace
 
 absl::StatusOr<v1::TaskInfo> Analysis::FindTask(int64_t job_id, const std::string& path) {
   if (!path.empty()) {
@@ -67,11 +100,12 @@ absl::StatusOr<std::vector<v1::PassInfo>> Analysis::Passes(int64_t job_id,
 absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& request) {
   ASSIGN_OR_RETURN(const auto task, FindTask(request.job_id(), request.task()));
   ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), task.path()));
-  ASSIGN_OR_RETURN(const auto certificates, Certify(passes));
-  return MakeTimeline({&reader_, traces_, limits_}, request, task, passes, certificates);
+  ASSIGN_OR_RETURN(const auto launches, Launches(passes));
+  return MakeTimeline({&reader_, traces_, limits_}, request, task, passes, Perturbations(launches),
+                      KernelsByLaunch(launches));
 }
 
-absl::StatusOr<std::vector<v1::Perturbation>> Analysis::Certify(
+absl::StatusOr<std::vector<PassLaunches>> Analysis::Launches(
     const std::vector<v1::PassInfo>& passes) {
   std::vector<PassLaunches> launches;
   for (const v1::PassInfo& pass : passes) {
@@ -83,7 +117,7 @@ absl::StatusOr<std::vector<v1::Perturbation>> Analysis::Certify(
     RETURN_IF_ERROR(table.status());
     launches.push_back({&pass, *std::move(table)});
   }
-  return Perturbations(launches);
+  return launches;
 }
 
 absl::StatusOr<v1::GetTableResponse> Analysis::Table(const v1::GetTableRequest& request) {
@@ -112,7 +146,8 @@ absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request)
   if (!task.ok() && !request.task().empty()) return task.status();
   const std::string path = task.ok() ? task->path() : "";
   ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), path));
-  ASSIGN_OR_RETURN(const auto certificates, Certify(passes));
+  ASSIGN_OR_RETURN(const auto launches, Launches(passes));
+  const auto certificates = Perturbations(launches);
   absl::StatusOr<v1::Timeline> timeline = v1::Timeline();
   if (!task.ok()) {
     timeline = task.status();
@@ -120,7 +155,8 @@ absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request)
     v1::GetTimelineRequest wanted;
     wanted.set_job_id(request.job_id());
     wanted.set_max_instances(std::min<uint32_t>(limits_.max_timeline_instances(), 100));
-    timeline = MakeTimeline({&reader_, traces_, limits_}, wanted, *task, passes, certificates);
+    timeline = MakeTimeline({&reader_, traces_, limits_}, wanted, *task, passes, certificates,
+                            KernelsByLaunch(launches));
   }
   return MakeReport(job, path, passes, timeline, certificates);
 }

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "sextant/v1/sextant.pb.h"
 #include "server/analysis/pass_tables.h"
+#include "server/analysis/perturbation.h"
 #include "server/store/blobs.h"
 #include "server/store/job_reads.h"
 #include "server/store/trace_chunks.h"
@@ -50,8 +51,8 @@ class Analysis {
   absl::StatusOr<v1::TaskInfo> FindTask(int64_t job_id, const std::string& path);
   // Of a task, or of the job when `path` is empty.
   absl::StatusOr<std::vector<v1::PassInfo>> Passes(int64_t job_id, const std::string& path);
-  // Certificates of the passes that ended well and left `launches`.
-  absl::StatusOr<std::vector<v1::Perturbation>> Certify(const std::vector<v1::PassInfo>& passes);
+  // Of the passes that ended well and left `launches`; borrows `passes`.
+  absl::StatusOr<std::vector<PassLaunches>> Launches(const std::vector<v1::PassInfo>& passes);
 
   store::JobReads* const reads_;
   store::TraceStore* const traces_;

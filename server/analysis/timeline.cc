@@ -25,9 +25,10 @@ struct JoinedPass {
 
 class Builder {
  public:
-  Builder(TimelineRooms rooms, const v1::GetTimelineRequest& request)
+  Builder(TimelineRooms rooms, const v1::GetTimelineRequest& request, const LaunchedKernels& kernels)
       : rooms_(rooms),
         request_(request),
+        kernels_(kernels),
         quantiles_(request.quantiles().begin(), request.quantiles().end()),
         regions_(request.regions().begin(), request.regions().end()),
         roles_(request.roles().begin(), request.roles().end()) {
@@ -226,17 +227,21 @@ class Builder {
   absl::Status Instances() {
     uint32_t most = request_.max_instances();
     if (most == 0) most = rooms_.limits.max_timeline_instances();
-    Aligner aligner({.max_instances = most, .regions = regions_, .roles = roles_});
+    const bool from_cta = request_.origin() != v1::SINCE_PASS && !joined_.empty() &&
+                          joined_.front().summary.unit == v1::CYCLES;
+    out_.set_origin(from_cta ? v1::SINCE_CTA : v1::SINCE_PASS);
+    Aligner aligner({.max_instances = most, .regions = regions_, .roles = roles_,
+                     .from_cta = from_cta});
     for (const JoinedPass& pass : joined_) {
       if (pass.summary.dropped == 0) continue;
       RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), {},
                                           [&](const chunk::Decoded& chunk) {
-                                            aligner.LookForLoss(chunk);
+                                            aligner.LookForLoss(chunk, KernelsOf(pass));
                                             return absl::OkStatus();
                                           }));
     }
     for (const JoinedPass& pass : joined_) {
-      aligner.BeginPass();
+      aligner.BeginPass(KernelsOf(pass));
       RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), {},
                                           [&](const chunk::Decoded& chunk) {
                                             aligner.Add(chunk);
@@ -253,6 +258,11 @@ class Builder {
     return absl::OkStatus();
   }
 
+  const Aligner::Kernels* KernelsOf(const JoinedPass& pass) const {
+    const auto found = kernels_.find(pass.info->pass_id());
+    return found == kernels_.end() ? nullptr : &found->second;
+  }
+
   void Spans() {
     std::vector<double> spans;
     for (const JoinedPass& pass : joined_)
@@ -264,6 +274,7 @@ class Builder {
 
   const TimelineRooms rooms_;
   const v1::GetTimelineRequest& request_;
+  const LaunchedKernels& kernels_;
   std::vector<double> quantiles_;
   const absl::flat_hash_set<std::string> regions_;
   const absl::flat_hash_set<std::string> roles_;
@@ -278,8 +289,9 @@ absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
                                           const v1::GetTimelineRequest& request,
                                           const v1::TaskInfo& task,
                                           const std::vector<v1::PassInfo>& passes,
-                                          const std::vector<v1::Perturbation>& certificates) {
-  return Builder(rooms, request).Build(task, passes, certificates);
+                                          const std::vector<v1::Perturbation>& certificates,
+                                          const LaunchedKernels& kernels) {
+  return Builder(rooms, request, kernels).Build(task, passes, certificates);
 }
 
 }  // namespace sextant::analysis

@@ -10,8 +10,10 @@
 
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "sextant/v1/sextant.pb.h"
+#include "server/analysis/aligner.h"
 #include "server/store/trace_chunks.h"
 #include "server/trace/reader.h"
 
@@ -23,12 +25,16 @@ struct TimelineRooms {
   const v1::ServiceLimits& limits;
 };
 
+// By pass: the kernel of each launch, of passes whose traces may hold several kernels.
+using LaunchedKernels = absl::flat_hash_map<int64_t, Aligner::Kernels>;
+
 // `passes` are all of the task, in any state; `certificates` those of them that left launches. Spans
 // are given with the instances alone.
 absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
                                           const v1::GetTimelineRequest& request,
                                           const v1::TaskInfo& task,
                                           const std::vector<v1::PassInfo>& passes,
-                                          const std::vector<v1::Perturbation>& certificates);
+                                          const std::vector<v1::Perturbation>& certificates,
+                                          const LaunchedKernels& kernels);
 
 }  // namespace sextant::analysis
