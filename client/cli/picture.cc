@@ -190,6 +190,9 @@ std::string DrawTable(const v1::Timeline& timeline, const Legend& legend, const 
   absl::StrAppend(&text, "\n");
   std::vector<std::string> key = {"share: of the role's recorded time",
                                   "confidence: of the alignment over passes"};
+  if (timeline.origin() == v1::SINCE_CTA) {
+    key.insert(key.begin(), "times since the start of a CTA; a kernel's CTAs and launches are observations");
+  }
   if (b.low != b.high) {
     key.insert(key.begin() + 1,
                absl::StrCat("spread: (", b.high_name, " - ", b.low_name, ") / ", b.mid_name));
