@@ -64,7 +64,7 @@ def submit(service, argv, place, *passes):
     os.chdir(place)
     try:
         command = ["--format", "json", "run", "--detach", "--fresh", "--memory", "24G", "--pids", "1024", "--wall",
-                   "150s", "--disk", "8G"]
+                   "150s", "--disk", "8G", "--deadline", "10m"]
         for text in passes:
             command += ["--pass", text]
         files = [f for f in sorted(os.listdir(place)) if f.endswith(".py")]
@@ -143,7 +143,10 @@ def main():
             for name, ids in jobs.items():
                 (arguments.out / f"{name}.txt").write_text(
                     service.try_cli("timeline", ids[0]) + "\n" + service.try_cli("report", ids[0]))
-            shutil.make_archive(str(arguments.out / "recordings"), "tar", work / "recordings")
+            if (work / "recordings").exists():
+                shutil.make_archive(str(arguments.out / "recordings"), "tar", work / "recordings")
+            else:
+                print("no pass was recorded: see the workers' log")
     shutil.rmtree(work, ignore_errors=True)
     common.finish("gpu-examples", {"passes": ran, "failed": failed, "wall_s": time.monotonic() - began})
     return 1 if failed else 0
