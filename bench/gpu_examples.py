@@ -63,7 +63,7 @@ def submit(service, argv, place, *passes):
     previous = os.getcwd()
     os.chdir(place)
     try:
-        command = ["--format", "json", "run", "--detach", "--fresh", "--memory", "24G", "--pids", "1024", "--wall",
+        command = ["--format", "json", "run", "--detach", "--fresh", "--no-clean", "--memory", "24G", "--pids", "1024", "--wall",
                    "150s", "--disk", "8G", "--deadline", "10m"]
         for text in passes:
             command += ["--pass", text]

@@ -58,7 +58,7 @@ class Service:
     def run_pass(self, text, argv, *options):
         """One pass of a program; (its result as in the protocol, wall seconds from submission to its end)."""
         began = time.monotonic()
-        answer = self.cli("--format", "json", "run", "--detach", "--fresh", "--memory", "16G", "--pids", "512",
+        answer = self.cli("--format", "json", "run", "--detach", "--fresh", "--no-clean", "--memory", "16G", "--pids", "512",
                           "--wall", "120s", *options, "--pass", text, "--", *argv)
         job = json.loads(answer.splitlines()[0])["job_id"]
         while True:

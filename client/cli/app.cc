@@ -127,6 +127,8 @@ void App::Submitting() {
   run->add_flag("--plan", r.plan, "Show the passes, their cost and perturbation; submit nothing");
   run->add_flag("--graph", r.graph, "Print the job as JSON, submit nothing");
   run->add_flag("--local", r.local, "Start the service of this machine when it does not run");
+  run->add_flag("--no-clean", r.no_clean,
+                "Add no clean passes (activity:light=1*3) beside those that disturb kernels");
   run->add_flag("--no-timeline", r.no_timeline, "Do not show the timeline at the end");
   TimelineFlags(run, r.timeline);
 

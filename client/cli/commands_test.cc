@@ -468,6 +468,26 @@ TEST_CASE("completion offers every command and its options") {
   }
 }
 
+TEST_CASE("clean passes stand beside those that disturb kernels, unless they are there or not wanted") {
+  Program program("");
+  const auto passes = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"run", "--graph"});
+    arguments.insert(arguments.end(), {"--", "/bin/true"});
+    const Ran ran = program(arguments);
+    v1::JobGraph graph;
+    REQUIRE(google::protobuf::util::JsonStringToMessage(ran.out, &graph).ok());
+    return graph.tasks(0).profile();
+  };
+  const v1::ProfileTask beside = passes({"--pass", "scopes*20"});
+  REQUIRE(beside.passes_size() == 2);
+  CHECK(beside.passes(1).backend() == "activity");
+  CHECK(beside.passes(1).options().at("light") == "1");
+  CHECK(beside.passes(1).optional());
+  CHECK(passes({"--pass", "scopes*20", "--no-clean"}).passes_size() == 1);
+  CHECK(passes({"--pass", "scopes", "--pass", "activity"}).passes_size() == 2);
+  CHECK(passes({"--pass", "host*2"}).passes_size() == 1);
+}
+
 TEST_CASE("a graph is printed as JSON and needs no service") {
   Program program("");
   const Ran ran = program({"run", "--graph", "--pass", "run*3", "--", "/bin/true"});

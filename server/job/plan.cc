@@ -205,10 +205,17 @@ absl::StatusOr<std::vector<PlannedPasses>> PlanTask(const PlanContext& context,
   const v1::Workload* workload = WorkloadOf(task);
   if (workload == nullptr) return absl::InternalError("a task without a workload is not planned");
   if (task.kind_case() == v1::TaskSpec::kProfile) {
+    absl::Status nobody;
     for (const auto& spec : task.profile().passes()) {
-      ASSIGN_OR_RETURN(auto planned, PlanRun(context, task, *workload, spec, true));
-      all.push_back(std::move(planned));
+      auto planned = PlanRun(context, task, *workload, spec, true);
+      if (!planned.ok() && !spec.optional()) return planned.status();
+      if (planned.ok()) {
+        all.push_back(*std::move(planned));
+      } else {
+        nobody = planned.status();
+      }
     }
+    if (all.empty()) return nobody;
   } else {
     v1::PassSpec spec;
     spec.set_backend("run");

@@ -25,7 +25,8 @@ struct PlanContext {
 };
 
 // The passes of `task`, whose workload's inputs are resolved. FAILED_PRECONDITION: no known worker
-// offers what a pass needs; the message names the backend and why workers do not have it.
+// offers what a pass needs; the message names the backend and why workers do not have it. Optional
+// passes that nobody offers are left out while others remain.
 absl::StatusOr<std::vector<PlannedPasses>> PlanTask(const PlanContext& context,
                                                     const v1::TaskSpec& task);
 

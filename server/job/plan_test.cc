@@ -120,4 +120,19 @@ TEST_CASE("a root file system is matched by the prefix a worker allows") {
   CHECK_FALSE(PlanTask(Context(), task).ok());
 }
 
+TEST_CASE("optional passes that nobody offers are left out, but not all of a task's") {
+  auto task = Parse<v1::TaskSpec>(
+      "name: 't' profile { workload { argv: './p' } passes { backend: 'host' } "
+      "passes { backend: 'activity' optional: true } }");
+  const auto planned = PlanTask(Context(), task);
+  REQUIRE(planned.ok());
+  REQUIRE(planned->size() == 1);
+  CHECK((*planned)[0].spec.backend() == "host");
+
+  task.mutable_profile()->mutable_passes()->DeleteSubrange(0, 1);
+  const auto status = PlanTask(Context(), task).status();
+  CHECK(absl::IsFailedPrecondition(status));
+  CHECK(status.message().find("no GPU") != std::string::npos);
+}
+
 }  // namespace sextant::job
