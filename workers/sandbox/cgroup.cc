@@ -107,6 +107,11 @@ std::string OwnDirectory(const MountPoint& mount, const std::string& self,
 
 }  // namespace
 
+uint64_t PidNamespace() {
+  struct stat info;
+  return stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
+}
+
 uint64_t ProcessStart(pid_t pid) {
   const std::string stat = ReadSmallFile(absl::StrCat("/proc/", pid, "/stat"));
   const size_t end = stat.rfind(')');  // the name before it may hold anything
@@ -297,7 +302,7 @@ absl::StatusOr<std::unique_ptr<Cgroup>> CgroupMaker::Make(const std::string& nam
   }
   if (safe.size() > 100) safe.resize(100);
   const std::string leaf =
-      absl::StrCat(kPrefix, getpid(), ".", ProcessStart(getpid()), ".", safe);
+      absl::StrCat(kPrefix, getpid(), ".", ProcessStart(getpid()), ".", PidNamespace(), ".", safe);
   std::vector<std::string> directories;
   std::string failed;
   for (const Hierarchy& h : hierarchies_) {
@@ -349,6 +354,7 @@ absl::StatusOr<std::unique_ptr<Cgroup>> CgroupMaker::Make(const std::string& nam
 
 int CgroupMaker::Sweep() const {
   int swept = 0;
+  const uint64_t own = PidNamespace();
   for (const std::string& parent : parents_) {
     std::error_code error;
     std::vector<std::string> dead;
@@ -358,8 +364,9 @@ int CgroupMaker::Sweep() const {
       const std::vector<std::string> parts = absl::StrSplit(name, '.');
       pid_t pid;
       uint64_t start;
-      if (parts.size() < 4 || !absl::SimpleAtoi(parts[1], &pid) ||
-          !absl::SimpleAtoi(parts[2], &start) || ProcessStart(pid) == start) {
+      if (parts.size() < 5 || !absl::SimpleAtoi(parts[1], &pid) ||
+          !absl::SimpleAtoi(parts[2], &start) || parts[3] != absl::StrCat(own) ||
+          ProcessStart(pid) == start) {
         continue;
       }
       dead.push_back(it->path());

@@ -64,7 +64,8 @@ class Cgroup {
 class CgroupMaker {
  public:
   // `mountinfo` and `self` are the texts of /proc/self/mountinfo and /proc/self/cgroup.
-  // Directories are made as "sextant.<pid>.<start>.<name>"; `pid` and `start` name this worker.
+  // Directories are made as "sextant.<pid>.<start>.<namespace>.<name>"; the first three name this
+  // worker.
   static CgroupMaker Find(const std::string& mountinfo, const std::string& self);
   static CgroupMaker Find();
 
@@ -80,7 +81,8 @@ class CgroupMaker {
                                                const v1::ResourceLimits& limits,
                                                int own_processes) const;
 
-  // Kills and removes the groups of workers that no longer exist. Returns how many.
+  // Kills and removes the groups of workers that no longer exist; of those in this PID namespace
+  // alone, for nobody here can tell whether others live. Returns how many.
   int Sweep() const;
 
  private:
@@ -101,5 +103,8 @@ class CgroupMaker {
 
 // When the process was started, in ticks since boot; 0 if there is none. With the pid it is unique.
 uint64_t ProcessStart(pid_t pid);
+
+// Which PID namespace this process is in; 0 where /proc does not say.
+uint64_t PidNamespace();
 
 }  // namespace sextant::sandbox

@@ -166,8 +166,12 @@ TEST_CASE("cgroups of dead workers are swept, those of living ones are not") {
   CHECK_FALSE(CgroupsOf(worker).empty());
   auto mine = maker.Make("mine", limits, 0);
   REQUIRE(mine.ok());
+  const std::string elsewhere = absl::StrCat(maker.parents()[0], "/sextant.", worker, ".1.",
+                                             PidNamespace() + 1, ".x");
+  REQUIRE(mkdir(elsewhere.c_str(), 0755) == 0);
   CHECK(maker.Sweep() > 0);
-  CHECK(CgroupsOf(worker).empty());
+  CHECK(CgroupsOf(worker) == std::vector<std::string>{elsewhere});
+  CHECK(rmdir(elsewhere.c_str()) == 0);
   CHECK_FALSE(CgroupsOf(getpid()).empty());
   mine->reset();
   CHECK(CgroupsOf(getpid()).empty());
