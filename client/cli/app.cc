@@ -31,6 +31,7 @@ struct Values {
   LogsOptions logs;
   TimelineOptions timeline;
   QueryOptions query;
+  CompareOptions compare;
   TablesOptions tables;
   UpOptions up;
 };
@@ -216,6 +217,19 @@ void App::Looking() {
                              [this](Context& c) { return Report(c, v_.job_id, v_.task); });
   JobId(report);
   Task(report);
+
+  CompareOptions& m = v_.compare;
+  CLI::App* compare = Command("compare", "Is job B faster or slower than job A? Exits 1 when it is slower",
+                              [this](Context& c) { return Compare(c, v_.compare); });
+  compare->add_option("A", m.job_a, "Id of the job before")->required()->check(CLI::PositiveNumber);
+  compare->add_option("B", m.job_b, "Id of the job after")->required()->check(CLI::PositiveNumber);
+  compare->add_option("--gate", m.gate, "The smallest change that counts: 2% or 0.02; default 1%");
+  compare->add_option("--task", m.task, "Path of the task in both; default: the only one");
+  compare->add_option("--task-b", m.task_b, "Path of the task in B, where it differs");
+  compare->add_option("--backend", m.backend, "Whose regions to compare");
+  compare->add_flag("--across-machines", m.across_machines, "Judge although machine classes differ");
+  compare->add_flag("--strict", m.strict, "Exit 1 also when inconclusive");
+  compare->add_flag("--all", m.all, "Every row, also small and unchanged ones");
 
   TablesOptions& t = v_.tables;
   CLI::App* tables = Command("table", "Show the tables that a pass left: launches, counters, samples",

@@ -116,6 +116,22 @@ struct TablesOptions {
 };
 int Tables(Context& context, const TablesOptions& options);
 
+struct CompareOptions {
+  int64_t job_a = 0;
+  int64_t job_b = 0;
+  std::string task;           // of both, unless task_b is set
+  std::string task_b;
+  std::string backend;
+  std::string gate;           // "2%", "0.02"; empty: the service's default
+  bool across_machines = false;
+  bool strict = false;        // inconclusive fails too
+  bool all = false;           // every row
+};
+// kFailed when B is slower.
+int Compare(Context& context, const CompareOptions& options);
+// "2%", "0.02": a fraction within [0, 1).
+absl::StatusOr<double> ParseFraction(absl::string_view text);
+
 int BlobsList(Context& context, const std::string& submitter);
 int BlobsPut(Context& context, const std::vector<std::string>& files);
 int BlobsGet(Context& context, const std::string& digest, const std::string& output);

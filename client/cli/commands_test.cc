@@ -419,6 +419,66 @@ TEST_CASE("tables of untrusted text hold no control characters") {
   }
 }
 
+TEST_CASE("compare fails when B is slower, differences first, and reads its gate") {
+  FakeService fake;
+  v1::CompareJobsRequest seen;
+  std::string verdict = "slower";
+  fake.compare = [&](const v1::CompareJobsRequest& q, v1::Comparison& a) {
+    seen = q;
+    v1::EnvironmentDifference& driver = *a.add_environment();
+    driver.set_what("driver");
+    driver.set_a("580\x1b[2J");
+    driver.set_b("581");
+    for (const double share : {0.9, 0.0001}) {
+      v1::Delta& row = *a.add_deltas();
+      row.set_kind("kernel");
+      row.set_name(share > 0.5 ? "gemm" : "tiny");
+      row.set_unit("ns");
+      row.set_passes_a(5);
+      row.set_passes_b(5);
+      row.set_a(1000);
+      row.set_b(1050);
+      row.set_relative(0.05);
+      row.set_low(0.04);
+      row.set_high(0.06);
+      row.set_noise_floor(0.01);
+      row.set_share_a(share);
+      row.set_verdict("slower");
+    }
+    a.set_verdict(verdict);
+    a.set_why("kernel gemm");
+    return grpc::Status::OK;
+  };
+  Program program(fake.address());
+  const Ran slower = program({"compare", "3", "4", "--gate", "2%", "--task", "p"});
+  CHECK(slower.code == kFailed);
+  CHECK(seen.job_a() == 3);
+  CHECK(seen.job_b() == 4);
+  CHECK(seen.gate() == Approx(0.02));
+  CHECK(seen.task_b() == "p");
+  CHECK(slower.out.find('\x1b') == std::string::npos);
+  CHECK(slower.out.find("differs driver") == 0);
+  CHECK(absl::StrContains(slower.out, "gemm"));
+  CHECK(absl::StrContains(slower.out, "+4.00 % … +6.00 %"));
+  CHECK_FALSE(absl::StrContains(slower.out, "tiny"));
+  CHECK(absl::StrContains(slower.out, "1 more row,"));
+  CHECK(absl::StrContains(slower.out, "slower: kernel gemm"));
+  CHECK(absl::StrContains(program({"compare", "3", "4", "--all"}).out, "tiny"));
+  CHECK(program({"--format", "json", "compare", "3", "4"}).code == kFailed);
+  verdict = "inconclusive";
+  CHECK(program({"compare", "3", "4"}).code == kOk);
+  CHECK(program({"compare", "3", "4", "--strict"}).code == kFailed);
+  verdict = "faster";
+  CHECK(program({"compare", "3", "4", "--strict", "--gate", "0.5"}).code == kOk);
+  CHECK(seen.gate() == 0.5);
+  for (const char* gate : {"2", "100%", "-1%", "nan", "0", "x", "%"}) {
+    INFO(gate);
+    const Ran wrong = program({"compare", "3", "4", absl::StrCat("--gate=", gate)});
+    CHECK(wrong.code == kUsage);
+    CHECK(absl::StrContains(wrong.err, "--gate"));
+  }
+}
+
 TEST_CASE("logs are raw in a pipe") {
   FakeService fake;
   fake.Put("out\x1b[31m\n");

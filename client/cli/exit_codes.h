@@ -15,7 +15,7 @@ inline constexpr int kTimeout = 6;
 inline constexpr int kInterrupted = 130;
 
 inline constexpr char kExitCodesHelp[] =
-    "Exit codes: 0 ok · 1 the job or program failed · 2 usage · 3 service unreachable · "
+    "Exit codes: 0 ok · 1 the job or program failed, or `compare` found B slower · 2 usage · 3 service unreachable · "
     "4 not found · 5 refused (argument, state, quota) · 6 timeout · 130 interrupted";
 
 // The exit code that stands for `status`.

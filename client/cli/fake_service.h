@@ -55,6 +55,7 @@ class FakeService : public v1::Sextant::Service {
   Answer<v1::CancelJobRequest, v1::JobInfo> cancel;
   Answer<v1::GetTimelineRequest, v1::Timeline> timeline;
   Answer<v1::QueryRequest, v1::QueryResponse> query;
+  Answer<v1::CompareJobsRequest, v1::Comparison> compare;
   Answer<v1::ListPassesRequest, v1::ListPassesResponse> list_passes;
   std::function<grpc::Status(grpc::ServerContext&, const v1::WatchJobRequest&, grpc::ServerWriter<v1::Event>&)> watch;
 
@@ -85,6 +86,9 @@ class FakeService : public v1::Sextant::Service {
   }
   grpc::Status Query(grpc::ServerContext*, const v1::QueryRequest* q, v1::QueryResponse* a) override {
     return Ask(query, *q, *a);
+  }
+  grpc::Status CompareJobs(grpc::ServerContext*, const v1::CompareJobsRequest* q, v1::Comparison* a) override {
+    return Ask(compare, *q, *a);
   }
   grpc::Status ListPasses(grpc::ServerContext*, const v1::ListPassesRequest* q, v1::ListPassesResponse* a) override {
     return Ask(list_passes, *q, *a);

@@ -165,6 +165,9 @@ absl::StatusOr<v1::Timeline> Service::GetTimeline(const v1::GetTimelineRequest& 
 absl::StatusOr<v1::Report> Service::GetReport(const v1::GetReportRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetReport, request, kQueryTimeoutS);
 }
+absl::StatusOr<v1::Comparison> Service::CompareJobs(const v1::CompareJobsRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::CompareJobs, request, kQueryTimeoutS);
+}
 absl::StatusOr<v1::QueryResponse> Service::Query(const v1::QueryRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::Query, request, kQueryTimeoutS);
 }

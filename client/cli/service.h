@@ -60,6 +60,7 @@ class Service {
   absl::StatusOr<v1::GetTableResponse> GetTable(const v1::GetTableRequest& request);
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
   absl::StatusOr<v1::Report> GetReport(const v1::GetReportRequest& request);
+  absl::StatusOr<v1::Comparison> CompareJobs(const v1::CompareJobsRequest& request);
   absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);
   absl::StatusOr<v1::ServiceDescription> Describe();
 

@@ -8,7 +8,9 @@
 #include "absl/strings/strip.h"
 #include "proto/status/status.h"
 #include "proto/table/table.h"
+#include "server/analysis/compare.h"
 #include "server/analysis/export.h"
+#include "server/analysis/measured.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/report.h"
 #include "server/analysis/selection.h"
@@ -118,6 +120,24 @@ absl::StatusOr<std::vector<PassLaunches>> Analysis::Launches(
     launches.push_back({&pass, *std::move(table)});
   }
   return launches;
+}
+
+absl::StatusOr<v1::Comparison> Analysis::Compare(const v1::CompareJobsRequest& request) {
+  ASSIGN_OR_RETURN(const auto task_a, FindTask(request.job_a(), request.task_a()), "job_a");
+  ASSIGN_OR_RETURN(const auto task_b, FindTask(request.job_b(), request.task_b()), "job_b");
+  if (task_a.task_id() == task_b.task_id())
+    return absl::InvalidArgumentError(absl::StrCat(
+        "task_b: ", task_b.path(), " of job ", request.job_b(), " is also task_a; name another task"));
+  ASSIGN_OR_RETURN(const auto passes_a, Passes(request.job_a(), task_a.path()));
+  ASSIGN_OR_RETURN(const auto passes_b, Passes(request.job_b(), task_b.path()));
+  ASSIGN_OR_RETURN(const auto launches_a, Launches(passes_a));
+  ASSIGN_OR_RETURN(const auto launches_b, Launches(passes_b));
+  const auto certificates_a = Perturbations(launches_a), certificates_b = Perturbations(launches_b);
+  ASSIGN_OR_RETURN(const MeasuredPair jobs,
+                   Measure(tables_, &reader_, {passes_a, certificates_a},
+                           {passes_b, certificates_b}, request.backend()));
+  return analysis::Compare(jobs, {.gate = request.gate() > 0 ? request.gate() : kDefaultGate,
+                                  .across_machines = request.across_machines()});
 }
 
 absl::StatusOr<v1::GetTableResponse> Analysis::Table(const v1::GetTableRequest& request) {

@@ -39,6 +39,10 @@ class Analysis {
   // A job without traces has a report too: how its passes went.
   absl::StatusOr<v1::Report> Report(const v1::GetReportRequest& request);
 
+  // Errors name the job: job_a or job_b. FAILED_PRECONDITION: one has nothing to compare yet, or the two
+  // have no kind of pass in common.
+  absl::StatusOr<v1::Comparison> Compare(const v1::CompareJobsRequest& request);
+
   // NOT_FOUND: no such pass, table or column.
   absl::StatusOr<v1::GetTableResponse> Table(const v1::GetTableRequest& request);
 

@@ -29,17 +29,6 @@ struct Kind {
   std::map<std::string, Kernel> kernels;
 };
 
-std::string Named(const v1::PassSpec& spec) {
-  const std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
-  return absl::StrCat(spec.backend(), options.empty() ? "" : ":",
-                      absl::StrJoin(options, ",", absl::PairFormatter("=")));
-}
-
-bool IsTimed(const std::string& backend) {
-  return backend != "counters" && backend != "ncu" && backend != "sassmetrics" &&
-         backend != "sanitizer" && backend != "cutracer";
-}
-
 void Add(const PassLaunches& pass, Kind* kind) {
   const v1::DataTable& table = pass.launches;
   const v1::DataColumn* kernel = table::Find(table, "kernel");
@@ -104,6 +93,17 @@ void Judge(const Kernel& clean, const Kernel& seen, bool timed, v1::Perturbation
 
 }  // namespace
 
+std::string KindOfPass(const v1::PassSpec& spec) {
+  const std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
+  return absl::StrCat(spec.backend(), options.empty() ? "" : ":",
+                      absl::StrJoin(options, ",", absl::PairFormatter("=")));
+}
+
+bool TimesKernels(absl::string_view backend) {
+  return backend != "counters" && backend != "ncu" && backend != "sassmetrics" &&
+         backend != "sanitizer" && backend != "cutracer";
+}
+
 bool IsCleanPass(const v1::PassInfo& pass) {
   const v1::PassSpec& spec = MeasuredAs(pass);
   return spec.backend() == "activity" && spec.options().contains("light");
@@ -121,10 +121,10 @@ std::vector<v1::Perturbation> Perturbations(absl::Span<const PassLaunches> passe
       Add(pass, &clean);
       continue;
     }
-    const std::string name = Named(spec);
+    const std::string name = KindOfPass(spec);
     auto [kind, added] = kinds.try_emplace(name);
     if (added) order.push_back(name);
-    kind->second.timed = IsTimed(spec.backend());
+    kind->second.timed = TimesKernels(spec.backend());
     Add(pass, &kind->second);
   }
   std::vector<v1::Perturbation> all;

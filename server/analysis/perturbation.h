@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "sextant/v1/sextant.pb.h"
 #include "sextant/v1/table.pb.h"
@@ -22,6 +23,12 @@ struct PassLaunches {
 
 // Clean: `activity`, with kernel records alone where there are such passes.
 bool IsCleanPass(const v1::PassInfo& pass);
+
+// Whether launches take their own time under this backend: it neither replays nor serialises them.
+bool TimesKernels(absl::string_view backend);
+
+// A backend with its options, as on the command line: "activity:light=1".
+std::string KindOfPass(const v1::PassSpec& spec);
 
 // One certificate for each kernel and kind of instrumented pass (backend with its options), in order
 // of kernel and first pass. A ratio is the median duration over all launches of the kernel in these

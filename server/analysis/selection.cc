@@ -155,15 +155,10 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
   return selection;
 }
 
-namespace {
-
-// What a gauge showed during one pass: clocks, power, temperature, energy, throttled time.
 bool IsReading(absl::string_view name) {
   return absl::EndsWith(name, "_before") || absl::EndsWith(name, "_after") ||
          absl::EndsWith(name, "_j") || absl::EndsWith(name, "_ms");
 }
-
-}  // namespace
 
 std::vector<v1::Provenance> DistinctProvenance(absl::Span<const v1::PassInfo* const> passes) {
   std::vector<v1::Provenance> distinct;

@@ -35,6 +35,10 @@ inline const v1::PassSpec& MeasuredAs(const v1::PassInfo& pass) {
   return pass.result().has_replayed() ? pass.result().replayed() : pass.spec();
 }
 
+// Whether a name of Provenance.extra is what a gauge showed during one pass: clocks, power,
+// temperature, energy, throttled time.
+bool IsReading(absl::string_view name);
+
 // The distinct ones of `passes`, where what differs from run to run (time, load, a GPU's readings) makes
 // no difference; of those that are alike, the first.
 std::vector<v1::Provenance> DistinctProvenance(absl::Span<const v1::PassInfo* const> passes);

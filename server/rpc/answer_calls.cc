@@ -39,6 +39,16 @@ grpc::ServerUnaryReactor* SextantService::GetReport(grpc::CallbackServerContext*
   });
 }
 
+grpc::ServerUnaryReactor* SextantService::CompareJobs(grpc::CallbackServerContext* context,
+                                                      const v1::CompareJobsRequest* request,
+                                                      v1::Comparison* response) {
+  return Answer(context, "CompareJobs", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Compare(*request));
+    return absl::OkStatus();
+  });
+}
+
 grpc::ServerUnaryReactor* SextantService::Query(grpc::CallbackServerContext* context,
                                                 const v1::QueryRequest* request,
                                                 v1::QueryResponse* response) {

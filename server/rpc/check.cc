@@ -1,5 +1,7 @@
 #include "server/rpc/check.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
@@ -205,6 +207,19 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest
 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request) {
   return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::CompareJobsRequest& request) {
+  for (const auto& [field, job] :
+       {std::pair{"job_a", request.job_a()}, std::pair{"job_b", request.job_b()}})
+    if (job <= 0) return Wrong(field, ": required, a positive number, not ", job);
+  if (!(request.gate() >= 0 && request.gate() < 1))
+    return Wrong("gate: ", request.gate(), ", must be a fraction from 0 to below 1: 0.02 is 2 %");
+  if (request.backend().size() > limits.max_name_bytes())
+    return Wrong("backend: ", request.backend().size(), " bytes, at most max_name_bytes = ",
+                 limits.max_name_bytes());
+  return All({Path("task_a", request.task_a(), limits), Path("task_b", request.task_b(), limits),
+              NoControls("backend", request.backend())});
 }
 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request) {

@@ -28,6 +28,7 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTableRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::PlanJobRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::CompareJobsRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::ExportTraceRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::CommitPassesRequest& request);

@@ -219,6 +219,68 @@ TEST_CASE("what is not there is said by its name") {
         grpc::StatusCode::ALREADY_EXISTS);
 }
 
+TEST_CASE("two jobs are compared, or it is said which one cannot be") {
+  TestService service;
+  FakeWorker worker(service.worker.get(), "w");
+  const auto job = [&](const std::string& id, int passes, uint64_t slower_ns) {
+    v1::SubmitJobRequest request = ProfileJob(id, passes);
+    request.mutable_graph()->set_salt(id);   // nothing from the cache
+    const int64_t job_id = Submit(service, request);
+    for (int i = 0; i < passes; ++i) {
+      const v1::Assignment assignment = worker.Next();
+      worker.Commit(assignment, worker.Upload(assignment, TilesTrace(4, slower_ns + assignment.ordinal() % 2)));
+    }
+    CHECK(WaitForEnd(service, job_id).state() == v1::DONE);
+    return job_id;
+  };
+  v1::CompareJobsRequest request;
+  request.set_job_a(job("a", 5, 0));
+  request.set_job_b(job("b", 5, 50));
+  v1::Comparison comparison;
+  const grpc::Status status = Call(*service.client, &S::CompareJobs, request, &comparison);
+  INFO(status.error_message());
+  REQUIRE(status.ok());
+  CHECK(comparison.environment().empty());
+  CHECK(comparison.gate() == 0.01);
+  REQUIRE(comparison.deltas_size() == 3);
+  CHECK(comparison.deltas(0).name() == "span");
+  const v1::Delta& tile = comparison.deltas(1);
+  CHECK(tile.name() == "tile");
+  CHECK(tile.role() == "worker");
+  CHECK(tile.a() == 460);    // 4 tiles of 100 … 130 ns
+  CHECK(tile.b() == 660);
+  CHECK(tile.verdict() == "slower");
+  CHECK(comparison.deltas(2).name() == "load");
+  CHECK(comparison.deltas(2).verdict() == "no difference");
+  CHECK(comparison.verdict() == "slower");
+
+  const auto refused = [&](const v1::CompareJobsRequest& wrong) {
+    v1::Comparison none;
+    return Call(*service.client, &S::CompareJobs, wrong, &none);
+  };
+  v1::CompareJobsRequest wrong = request;
+  wrong.set_job_b(request.job_a());
+  CHECK(refused(wrong).error_code() == grpc::StatusCode::INVALID_ARGUMENT);
+  CHECK_THAT(refused(wrong).error_message(), Catch::StartsWith("task_b: "));
+  wrong = request;
+  wrong.set_gate(1.5);
+  CHECK(refused(wrong).error_message() == "gate: 1.5, must be a fraction from 0 to below 1: 0.02 is 2 %");
+  wrong.set_gate(0);
+  wrong.set_job_a(0);
+  CHECK_THAT(refused(wrong).error_message(), Catch::StartsWith("job_a: required"));
+  wrong.set_job_a(9999);
+  CHECK(refused(wrong).error_code() == grpc::StatusCode::NOT_FOUND);
+  CHECK_THAT(refused(wrong).error_message(), Catch::StartsWith("job_a: "));
+  wrong = request;
+  wrong.set_backend("scopes");
+  CHECK(refused(wrong).error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  CHECK_THAT(refused(wrong).error_message(), Catch::StartsWith("backend: "));
+  wrong = request;
+  wrong.set_job_b(Submit(service, ProfileJob("queued", 2)));
+  CHECK(refused(wrong).error_code() == grpc::StatusCode::FAILED_PRECONDITION);
+  CHECK_THAT(refused(wrong).error_message(), Catch::StartsWith("job_b: no pass has ended yet"));
+}
+
 TEST_CASE("blobs go there and back, and a stream that breaks off stores nothing") {
   TestService service;
   std::string bytes(3'000'000, 'x');

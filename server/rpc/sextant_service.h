@@ -29,8 +29,9 @@ using CallbackJobs = v1::Sextant::WithCallbackMethod_SubmitJob<
 using CallbackSextant = v1::Sextant::WithCallbackMethod_FindMissingBlobs<
     v1::Sextant::WithCallbackMethod_ListBlobs<v1::Sextant::WithCallbackMethod_GetTimeline<
         v1::Sextant::WithCallbackMethod_GetTable<v1::Sextant::WithCallbackMethod_PlanJob<
+        v1::Sextant::WithCallbackMethod_CompareJobs<
         v1::Sextant::WithCallbackMethod_GetReport<v1::Sextant::WithCallbackMethod_Query<
-            v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>>>;
+            v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>>>>;
 
 class SextantService final : public CallbackSextant {
  public:
@@ -104,6 +105,9 @@ class SextantService final : public CallbackSextant {
   grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
                                       const v1::GetReportRequest* request,
                                       v1::Report* response) override;
+  grpc::ServerUnaryReactor* CompareJobs(grpc::CallbackServerContext* context,
+                                        const v1::CompareJobsRequest* request,
+                                        v1::Comparison* response) override;
   grpc::ServerUnaryReactor* Query(grpc::CallbackServerContext* context,
                                   const v1::QueryRequest* request,
                                   v1::QueryResponse* response) override;
