@@ -109,6 +109,8 @@ void App::Submitting() {
   run->add_option("--label", r.labels, "KEY=VALUE, kept with the job")->expected(1)->take_all();
   run->add_flag("--fresh", r.fresh, "Measure again, do not answer from the cache");
   run->add_flag("--keep", r.keep, "Keep the passes' directories for `sextant shell`");
+  run->add_flag("--no-warm", r.no_warm,
+                "Start every pass of a Python program by itself, not by a fork that has imported already");
   run->add_option("--salt", r.salt, "Measure separately under this name");
   run->add_option("--priority", r.priority, "-100 to 100, higher first")->check(CLI::Range(-100, 100));
   run->add_option("--deadline", r.deadline, "Give up after this time: 10m");

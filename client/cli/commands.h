@@ -32,7 +32,7 @@ struct RunOptions {
   std::string name;
   std::vector<std::string> files, directories, env, labels;
   bool gpu = false, fresh = false, keep = false, detach = false, plan = false, graph = false;
-  bool local = false, no_timeline = false, no_clean = false;
+  bool local = false, no_timeline = false, no_clean = false, no_warm = false;
   std::string salt;
   int priority = 0;
   std::string deadline;

@@ -165,6 +165,9 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
   graph.set_priority(o.priority);
   graph.set_fresh(o.fresh);
   graph.set_keep(o.keep);
+  if (o.no_warm) {
+    for (v1::PassSpec& pass : *profile.mutable_passes()) (*pass.mutable_options())["warm"] = "0";
+  }
   graph.set_salt(o.salt);
   if (!o.deadline.empty()) {
     ASSIGN_OR_RETURN(const double seconds, ParseSeconds(o.deadline), "--deadline");

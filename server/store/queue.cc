@@ -35,6 +35,7 @@ QueueStore::Claimed ReadAssignment(const pqxx::row& row) {
   if (auto* workload = job::MutableWorkloadOf(&task); workload != nullptr)
     assignment.mutable_workload()->Swap(workload);
   assignment.mutable_outputs()->Swap(task.mutable_outputs());
+  assignment.set_task_passes(row[11].as<uint32_t>());
   if (task.has_analyze() && !task.analyze().builtin().empty())
     (*assignment.mutable_spec()->mutable_options())["of_task"] = task.analyze().of_task();
   return claimed;
@@ -42,7 +43,7 @@ QueueStore::Claimed ReadAssignment(const pqxx::row& row) {
 
 const char kAssignmentColumns[] =
     "q.pass_id, q.epoch, q.worker, coalesce(q.device, ''), q.job_id, t.path, t.kind, p.ordinal, "
-    "p.spec, j.keep, t.spec";
+    "p.spec, j.keep, t.spec, t.passes";
 
 std::string ClaimSql() {
   return absl::StrCat(

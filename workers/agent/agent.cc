@@ -58,7 +58,8 @@ Agent::Agent(AgentOptions options, Fd lock, std::unique_ptr<sandbox::Sandbox> sa
              [this](const std::string& digest, const auto& piece) {
                return coordinator_.GetBlob(digest, piece);
              }),
-      runner_(options_, RunnerRooms{*sandbox_, blobs_, backends_, machine_, *gpus_},
+      warm_(*sandbox_, options_.warm),
+      runner_(options_, RunnerRooms{*sandbox_, blobs_, backends_, machine_, *gpus_, warm_},
               [this] { Poke(); }),
       info_(DescribeWorker(options_, machine_, *sandbox_, *gpus_, backends_)) {}
 
@@ -106,7 +107,7 @@ absl::Status Agent::Open() {
   }
   if (!gpus_->gpus().empty() && !Prover::Backends(backends_).empty()) {
     prover_ = std::make_unique<Prover>(
-        options_, RunnerRooms{*sandbox_, blobs_, backends_, machine_, *gpus_},
+        options_, RunnerRooms{*sandbox_, blobs_, backends_, machine_, *gpus_, warm_},
         [this](const std::string& backend, const Prover::Verdict& verdict) {
           OnProved(backend, verdict);
         });

@@ -26,6 +26,7 @@
 #include "workers/agent/pass.h"
 #include "workers/agent/pass_runner.h"
 #include "workers/agent/prover.h"
+#include "workers/agent/warm_pool.h"
 #include "workers/backends/backend.h"
 #include "workers/gpu/pool.h"
 #include "workers/sandbox/sandbox.h"
@@ -87,6 +88,7 @@ class Agent {
   std::map<std::string, OfferedBackend> backends_;
   Coordinator coordinator_;
   BlobCache blobs_;
+  WarmPool warm_;
   PassRunner runner_;
   Wakeup draining_changed_;
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "workers/agent/backoff.h"
+#include "workers/agent/warm_pool.h"
 #include "workers/backends/backend.h"
 #include "workers/gpu/pool.h"
 
@@ -43,6 +44,7 @@ struct AgentOptions {
   gpu::PoolOptions gpu;
   AgentLimits limits;
   AgentTimes times;
+  WarmTimes warm;
 };
 
 // In a kept directory: how its program was run, for `sextant-worker --shell`.

@@ -20,6 +20,8 @@
 namespace sextant::agent {
 namespace {
 
+constexpr int kDirectoryTries = 16;
+
 // Stands for every limit an assignment leaves out; the service fills in its own before.
 v1::ResourceLimits OwnLimits() {
   v1::ResourceLimits limits;
@@ -73,6 +75,7 @@ std::unique_ptr<SpoolEntry> PassRunner::Run(Pass& pass) {
   std::unique_ptr<SpoolEntry> entry;
   if (!pass.stopped()) entry = Spool(pass, attempt);
   const absl::Status removed = RemoveTree(attempt.root);
+  if (attempt.in_job_directory) rmdir(attempt.root.parent_path().c_str());  // when it is empty
   if (!removed.ok()) {
     spdlog::error("msg=\"cannot remove what a pass left\" pass={} epoch={} error={}",
                   pass.ref().pass_id(), pass.ref().epoch(), Quoted(removed.message()));
@@ -95,6 +98,13 @@ SpoolEntry PassRunner::Refuse(const v1::Assignment& assignment, const std::strin
 
 absl::Status PassRunner::MakeDirs(const Attempt& attempt) const {
   RETURN_IF_ERROR(RemoveTree(attempt.root));
+  if (attempt.in_job_directory) {
+    // Another pass of the job may be removing it just now, being the last there.
+    for (int i = 0; i < kDirectoryTries; ++i) {
+      RETURN_IF_ERROR(MakeDirectory(attempt.root.parent_path(), 0711));
+      if (!absl::IsNotFound(MakeDirectory(attempt.root, 0711))) break;
+    }
+  }
   RETURN_IF_ERROR(MakeDirectory(attempt.root, 0711));
   RETURN_IF_ERROR(MakeDirectory(attempt.work, 0700));
   return MakeDirectory(attempt.results, 0700);
@@ -170,7 +180,7 @@ bool PassRunner::Plan(Attempt& attempt) {
     }
     spec.rootfs = *std::move(rootfs);
   }
-  spec.argv = std::move(plan->argv);
+  spec.argv = plan->argv;
   spec.env = {{"PATH", kPath}, {"HOME", "/tmp"}, {"LANG", "C.UTF-8"}, {"TMPDIR", "/tmp"}};
   for (const auto& [name, value] : workload.env()) {
     const absl::Status good = CheckEnvironmentName(name);
@@ -194,7 +204,7 @@ bool PassRunner::Plan(Attempt& attempt) {
   spec.stdout_path = attempt.out;
   spec.stderr_path = attempt.err;
   spec.name = absl::StrCat("pass-", AttemptName(assignment.pass()));
-  return true;
+  return PlanWarm(*plan, attempt);
 }
 
 // The self-test program lies beside what the backend may mount anyway.
@@ -234,7 +244,7 @@ bool PassRunner::RunOnDevice(Pass& pass, Attempt& attempt) {
 bool PassRunner::RunProgram(Pass& pass, Attempt& attempt) {
   if (pass.stopped()) return false;
   if (!attempt.recording.empty()) return Play(attempt);
-  absl::StatusOr<std::unique_ptr<sandbox::Running>> started = rooms_.sandbox.Start(attempt.spec);
+  absl::StatusOr<std::unique_ptr<sandbox::Running>> started = StartProgram(pass, attempt);
   if (!started.ok()) return attempt.Fail(FailureOfStatus("run", started.status()));
   std::shared_ptr<sandbox::Running> running = *std::move(started);
   pass.SetRunning(running);
@@ -242,6 +252,14 @@ bool PassRunner::RunProgram(Pass& pass, Attempt& attempt) {
   attempt.record.started_unix_ns = running->started_unix_ns();
   attempt.record.started_monotonic_ns = running->started_monotonic_ns();
   attempt.record.exit = running->Wait();
+  if (attempt.forked) {
+    // The container serves the next pass when nothing holds on to this one.
+    pass.ClearRunning();
+    running.reset();
+    const v1::Assignment& assignment = attempt.assignment;
+    const uint32_t passes = assignment.task_passes();
+    rooms_.warm.Release(assignment.device(), passes > 0 && assignment.ordinal() + 1 >= passes);
+  }
   attempt.record.assignment = &attempt.assignment;
   attempt.commit.set_started_unix_ns(attempt.record.started_unix_ns);
   attempt.result().mutable_provenance()->set_started_unix_ns(attempt.record.started_unix_ns);

@@ -15,6 +15,7 @@
 #include "workers/agent/options.h"
 #include "workers/agent/pass.h"
 #include "workers/agent/spool.h"
+#include "workers/agent/warm_pool.h"
 #include "workers/backends/backend.h"
 #include "workers/gpu/pool.h"
 #include "workers/sandbox/sandbox.h"
@@ -37,6 +38,7 @@ struct RunnerRooms {
   const std::map<std::string, OfferedBackend>& backends;
   const Machine& machine;
   gpu::Pool& gpus;
+  WarmPool& warm;
 };
 
 // Thread-safe; Run is called from the pass's own thread.
@@ -64,9 +66,12 @@ class PassRunner {
   bool Fetch(Pass& pass, Attempt& attempt);
   bool Plan(Attempt& attempt);
   void AddSelfTest(Attempt& attempt) const;
+  // Whether the pass may be forked, and what is to be imported. False: the option is wrong.
+  bool PlanWarm(const backends::LaunchPlan& plan, Attempt& attempt);
   // On a GPU: waits for its turn, and takes it with everything written down around the run.
   bool RunOnDevice(Pass& pass, Attempt& attempt);
   bool RunProgram(Pass& pass, Attempt& attempt);
+  absl::StatusOr<std::unique_ptr<sandbox::Running>> StartProgram(Pass& pass, Attempt& attempt);
   // Instead of RunProgram: unpacks the recording to where a run would have left its files.
   bool Play(Attempt& attempt);
   // What the run was and how it ended becomes the result's; false: there is nothing to collect.

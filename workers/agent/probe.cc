@@ -43,7 +43,8 @@ void ProveAll(AgentOptions options, const Machine& machine, sandbox::Sandbox& sa
     BlobCache blobs(options.state_dir, 0, [](const std::string&, const auto&) {
       return absl::UnimplementedError("a proof needs no files");
     });
-    Prover prover(options, RunnerRooms{sandbox, blobs, backends, machine, gpus},
+    WarmPool warm(sandbox, options.warm);
+    Prover prover(options, RunnerRooms{sandbox, blobs, backends, machine, gpus, warm},
                   [&info, &backends](const std::string& name, const Prover::Verdict& verdict) {
                     for (v1::BackendOffer& offer : *info.mutable_backends()) {
                       if (offer.name() == name) Apply(verdict, backends.at(name).offer, offer);

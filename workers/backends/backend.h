@@ -26,6 +26,9 @@ struct LaunchPlan {
     bool writable = false;
   };
   std::vector<Mount> mounts;
+  // Python modules that the backend's own part of the program imports: passes that are forked have
+  // them behind them.
+  std::vector<std::string> warm_modules;
   bool allow_perf_events = false;  // relaxes the seccomp filter for perf_event_open alone
   // Path beneath /work of a recording. Not empty: no program is started; what the recorded pass left
   // takes the place of what a run would leave, and the backend that recorded it collects.

@@ -21,6 +21,7 @@
 #include "workers/sandbox/seccomp.h"
 #include "workers/sandbox/spawn.h"
 #include "workers/sandbox/user.h"
+#include "workers/sandbox/warm_box.h"
 
 namespace sextant::sandbox {
 namespace {
@@ -65,6 +66,10 @@ class Bubblewrap : public Sandbox {
     // bubblewrap and our init stand beside the program's processes.
     RETURN_IF_ERROR(PrepareCgroup(cgroups_, 2, launch));
     return StartRun(std::move(launch));
+  }
+
+  absl::StatusOr<std::unique_ptr<WarmContainer>> StartWarm(const WarmSpec& spec) override {
+    return StartWarmBox(launcher_, cgroups_, spec);
   }
 
  private:

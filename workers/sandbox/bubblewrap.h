@@ -33,6 +33,7 @@ class BwrapLauncher {
   absl::Status Prepare(const RunSpec& spec, bool interactive, Launch& launch) const;
 
   const BwrapProgram& program() const { return program_; }
+  const std::optional<Owner>& user() const { return user_; }
 
  private:
   BwrapProgram program_;

@@ -2,8 +2,10 @@
 // resource limits, reaps what it leaves behind, and reports over a pipe exactly how it ended; its
 // own exit makes the kernel kill everything else in the namespace.
 //
-//   sextant-init report=FD [nproc=N] [as=N] [fsize=N] [nofile=N] [cpu=N] -- PROGRAM [ARG…]
+//   sextant-init report=FD [warm=FD] [nproc=N] [as=N] [fsize=N] [nofile=N] [cpu=N] -- PROGRAM [ARG…]
+//   sextant-init lay …
 //
+// With warm=, the program is one that waits and forks, and runs are started in it (warm_init.c).
 // Linked statically: it also runs inside root file systems that have no C library.
 #define _GNU_SOURCE
 #include "workers/sandbox/init.h"
@@ -20,6 +22,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "workers/sandbox/warm_protocol.h"
 
 struct Limit {
   const char* name;
@@ -71,12 +75,29 @@ static int Exec(char** argv) {
   return errno;
 }
 
+static unsigned long long limits[sizeof kLimits / sizeof kLimits[0]];
+
+// In the child: the program's own protections and limits, then exec. Returns errno on failure.
+static int Enter(char** program) {
+  prctl(PR_SET_DUMPABLE, 1);
+  MoreKillable();
+  struct rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  for (int k = 0; k < kLimitCount; ++k) {
+    if (limits[k] == 0) continue;
+    struct rlimit limit = {limits[k], limits[k]};
+    setrlimit(kLimits[k].resource, &limit);
+  }
+  return Exec(program);
+}
+
 int main(int argc, char** argv) {
-  int report_fd = -1;
-  unsigned long long limits[kLimitCount] = {0};
+  if (argc > 1 && strcmp(argv[1], "lay") == 0) return LayMain(argc, argv);
+  int report_fd = -1, warm_fd = -1;
   int i = 1;
   for (; i < argc && strcmp(argv[i], "--") != 0; ++i) {
     if (strncmp(argv[i], "report=", 7) == 0) report_fd = atoi(argv[i] + 7);
+    if (strncmp(argv[i], "warm=", 5) == 0) warm_fd = atoi(argv[i] + 5);
     for (int k = 0; k < kLimitCount; ++k) {
       size_t n = strlen(kLimits[k].name);
       if (strncmp(argv[i], kLimits[k].name, n) == 0) limits[k] = strtoull(argv[i] + n, NULL, 10);
@@ -88,6 +109,7 @@ int main(int argc, char** argv) {
   prctl(PR_SET_DUMPABLE, 0);  // the program, of the same user, can neither trace nor read us
   prctl(PR_SET_NAME, "sextant-init");
   CloseOnExec();
+  if (warm_fd >= 0) return WarmMain(warm_fd, program, &Enter);
 
   int failure[2];
   if (pipe2(failure, O_CLOEXEC) != 0) return 2;
@@ -97,16 +119,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (child == 0) {
-    prctl(PR_SET_DUMPABLE, 1);
-    MoreKillable();
-    struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none);
-    for (int k = 0; k < kLimitCount; ++k) {
-      if (limits[k] == 0) continue;
-      struct rlimit limit = {limits[k], limits[k]};
-      setrlimit(kLimits[k].resource, &limit);
-    }
-    int error = Exec(program);
+    int error = Enter(program);
     if (write(failure[1], &error, sizeof error) < 0) _exit(126);
     _exit(127);
   }

@@ -18,7 +18,8 @@ struct Launch {
   RunSpec spec;
   std::string started_program;      // what the spawned process is called when it cannot be executed
   SpawnRequest spawn;               // stdio and fds refer to the descriptors below
-  std::unique_ptr<Cgroup> cgroup;   // may be null
+  // May be null. Shared: runs in a warm container look at the container's.
+  std::shared_ptr<Cgroup> cgroup;
   uint64_t placed_bytes = 0;        // in work_dir and results_dir before the start
   Fd stdin_file;
   Pipe out, err;

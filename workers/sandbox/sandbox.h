@@ -58,6 +58,9 @@ class Running {
   virtual void Kill(const std::string& reason) = 0;
 };
 
+class WarmContainer;
+struct WarmSpec;
+
 // Thread-safe; Start may be called from several threads.
 class Sandbox {
  public:
@@ -67,6 +70,10 @@ class Sandbox {
   // The program being missing or failing is an ExitReport (NOT_STARTED); only our own failures
   // (no bubblewrap, no memory, no disk) are a Status.
   virtual absl::StatusOr<std::unique_ptr<Running>> Start(const RunSpec& spec) = 0;
+
+  // A container in which runs start without importing (workers/sandbox/warm.h). Returns at once; the
+  // imports go on meanwhile. UNIMPLEMENTED: this sandbox makes none.
+  virtual absl::StatusOr<std::unique_ptr<WarmContainer>> StartWarm(const WarmSpec& spec);
 };
 
 struct SandboxOptions {

@@ -31,6 +31,7 @@ absl::StatusOr<LaunchPlan> ProtonBackend::Prepare(const v1::Assignment& assignme
       options, workload.kernels(), absl::StrCat("/results/", proton::kResultsFolder));
   // What another pass compiled was compiled for another instrument.
   if (!workload.env().contains("TRITON_CACHE_DIR")) plan.env["TRITON_CACHE_DIR"] = "/tmp/triton";
+  plan.warm_modules = {"torch", "triton", "triton.profiler", "triton.profiler.language"};
   return plan;
 }
 

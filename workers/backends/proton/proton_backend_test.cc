@@ -139,14 +139,14 @@ void PutCanned(const Results& results) {
 }
 
 constexpr char kProgram[] = R"(
-import sys
+import os, sys
 import triton
 kernel = triton.jit("mm", {0: "load", 1: "dot"})
 plain = triton.jit("fill", {})
 plain.run()
 for _ in range(int(sys.argv[1])):
     kernel.run()
-assert __name__ == "__main__" and __file__ == sys.argv[0], (__name__, __file__, sys.argv)
+assert __name__ == "__main__" and __file__ == os.path.abspath(sys.argv[0]), (__name__, __file__, sys.argv)
 )";
 
 TEST_CASE("a program's launches become a trace, those without scopes keep their numbers") {

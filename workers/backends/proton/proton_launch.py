@@ -360,14 +360,14 @@ def run(arguments):
         main = sys.modules["__main__"] = type(sys)("__main__")
         exec(compile(arguments[1], "<string>", "exec"), main.__dict__)
     else:
-        script = arguments[0]
+        script = os.path.abspath(arguments[0])
         sys.argv = arguments
-        sys.path[0] = os.path.dirname(os.path.abspath(script))
+        sys.path[0] = os.path.dirname(os.path.realpath(script))
         try:
             with open(script, "rb") as file:
                 code = compile(file.read(), script, "exec")
         except OSError as error:
-            sys.stderr.write(f"{sys.executable}: can't open file '{os.path.abspath(script)}': "
+            sys.stderr.write(f"{sys.executable}: can't open file '{script}': "
                              f"[Errno {error.errno}] {error.strerror}\n")
             sys.exit(2)
         main = sys.modules["__main__"] = type(sys)("__main__")
