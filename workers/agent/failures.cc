@@ -1,6 +1,7 @@
 #include "workers/agent/failures.h"
 
 #include "absl/strings/str_cat.h"
+#include "proto/status/status.h"
 
 namespace sextant::agent {
 namespace {
@@ -87,6 +88,29 @@ v1::Failure FailureOfStatus(absl::string_view step, const absl::Status& status) 
       return MakeFailure(v1::INTERNAL, step, status.message(),
                          "the worker's log has more under the pass id");
   }
+}
+
+v1::Failure FailureOfCollect(const absl::Status& status) {
+  const std::string remedy = RemedyOf(status);
+  const auto with = [&](v1::Cause cause, absl::string_view otherwise) {
+    return MakeFailure(cause, "collect", status.message(), remedy.empty() ? otherwise : remedy);
+  };
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+      return with(v1::EMPTY_CAPTURE,
+                  "check that the program does what this backend looks at, or use the backend `run` "
+                  "when nothing is to be recorded");
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnimplemented:
+      return with(v1::REJECTED, "`sextant doctor` on the worker says what it can do, and why not more");
+    default:
+      return with(v1::TOOL_FAILED, "run it again with --keep and look at the results directory");
+  }
+}
+
+bool IsOfTool(const absl::Status& collect) {
+  return absl::IsPermissionDenied(collect) || absl::IsUnimplemented(collect) ||
+         absl::IsUnavailable(collect);
 }
 
 bool FailureOfExit(const v1::ExitReport& exit, absl::string_view task_kind, v1::Failure* failure) {

@@ -284,15 +284,14 @@ void PassRunner::Collect(Attempt& attempt) {
   const bool ended_well = !result.has_failure();
   absl::StatusOr<backends::Collected> collected = attempt.backend->Collect(attempt.record);
   if (!collected.ok()) {
-    if (!ended_well) {
-      result.add_notes(absl::StrCat("nothing was kept: ", collected.status().message()));
-    } else if (collected.status().code() == absl::StatusCode::kFailedPrecondition) {
-      attempt.Fail(MakeFailure(v1::EMPTY_CAPTURE, "collect", collected.status().message(),
-                               "mark regions in the program (sextant/scope.h), or use the backend "
-                               "`run` when nothing is to be recorded"));
+    const absl::Status& status = collected.status();
+    v1::Failure failure = FailureOfCollect(status);
+    if (ended_well) {
+      attempt.Fail(std::move(failure));
+    } else if (IsOfTool(status)) {
+      *result.mutable_failure() = std::move(failure);
     } else {
-      attempt.Fail(MakeFailure(v1::TOOL_FAILED, "collect", collected.status().message(),
-                               "run it again with --keep and look at the results directory"));
+      result.add_notes(absl::StrCat("nothing was kept: ", status.message()));
     }
     return;
   }

@@ -92,7 +92,9 @@ absl::Status EmptyCapture(const RunRecord& run, const host::Imported& imported) 
     absl::StrAppend(&why, "; it exited with code ", run.exit.exit_code());
   }
   for (const std::string& note : imported.notes) absl::StrAppend(&why, "; ", note);
-  return absl::FailedPreconditionError(absl::StrCat("nothing was recorded: ", why));
+  return WithRemedy(absl::FailedPreconditionError(absl::StrCat("nothing was recorded: ", why)),
+                    "mark regions in the program (sextant/scope.h), or use the backend `run` when "
+                    "nothing is to be recorded");
 }
 
 }  // namespace
