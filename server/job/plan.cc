@@ -27,6 +27,24 @@ const v1::BackendOffer* FindOffer(const v1::WorkerInfo& worker, const std::strin
   return nullptr;
 }
 
+// What a backend's offer says that it cannot share a process with (BackendOffer.features).
+constexpr char kExcludesEnvironment[] = "excludes-env:";
+
+// Two tools that cannot be in one process: the workload brings one, the backend is the other.
+absl::Status CheckConflicts(const v1::BackendOffer& offer, const v1::Workload& workload) {
+  for (const std::string& feature : offer.features()) {
+    if (!absl::StartsWith(feature, kExcludesEnvironment)) continue;
+    const std::string name = feature.substr(sizeof(kExcludesEnvironment) - 1);
+    if (workload.env().contains(name)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "workload.env[\"", name, "\"]: backend ", offer.name(),
+          " cannot share a process with the tool that this variable loads; take the variable out, or "
+          "measure with another backend"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 bool AllowsRootfs(const v1::WorkerInfo& worker, const std::string& rootfs) {
   return rootfs.empty() ||
          std::any_of(worker.rootfs_allowed().begin(), worker.rootfs_allowed().end(),
@@ -115,6 +133,7 @@ absl::StatusOr<PlannedPasses> PlanRun(const PlanContext& context, const v1::Task
                    FindWorker(context, spec.backend(), workload.rootfs(), kind));
   measures = kind != kNoDevice;
   const auto* offer = FindOffer(*worker, spec.backend());
+  RETURN_IF_ERROR(CheckConflicts(*offer, workload));
   std::string machine_class = worker->machine_class();
   PlannedPasses planned;
   planned.pool = measures ? kPoolDevice : kPoolCpu;

@@ -90,6 +90,21 @@ TEST_CASE("a backend nobody offers is refused with the workers' reasons") {
              Catch::Contains("w does not have it"));
 }
 
+TEST_CASE("a backend is refused beside a tool that it cannot share a process with") {
+  PlanContext context = Context();
+  context.workers[0].mutable_backends(1)->add_features("excludes-env:CUDA_INJECTION64_PATH");
+  auto task = Parse<v1::TaskSpec>(
+      "name: 't' profile { workload { argv: './p' env { key: 'CUDA_INJECTION64_PATH' value: '/x.so' } }"
+      " passes { backend: 'host' } }");
+  CHECK_THAT(std::string(PlanTask(context, task).status().message()),
+             Catch::Contains("workload.env[\"CUDA_INJECTION64_PATH\"]: backend host cannot share"));
+  task.mutable_profile()->mutable_passes(0)->set_backend("run");
+  CHECK(PlanTask(context, task).ok());
+  task.mutable_profile()->mutable_passes(0)->set_backend("host");
+  task.mutable_profile()->mutable_workload()->clear_env();
+  CHECK(PlanTask(context, task).ok());
+}
+
 TEST_CASE("a key changes with each thing that decides a result, and with nothing else") {
   const auto base = Parse<v1::Workload>(
       "argv: 'a' argv: 'b' env { key: 'K' value: 'V' } limits { pids: 5 wall_s: 3 }");
