@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "workers/agent/agent.h"
+#include "workers/agent/inside.h"
 #include "workers/agent/probe.h"
 #include "workers/agent/site.h"
 #include "workers/backends/backend.h"
@@ -165,6 +166,7 @@ int main(int argc, char** argv) {
 
   auto box = MakeSandbox(settings);
   if (!box.ok()) return Fail(box.status());
+  settings.agent.site.run_inside = agent::MakeRunInside(**box);
   auto worker = agent::Agent::Start(settings.agent, *std::move(box),
                                     backends::AllBackends(settings.agent.site));
   if (!worker.ok()) return Fail(worker.status());

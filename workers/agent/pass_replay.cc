@@ -11,7 +11,7 @@
 namespace sextant::agent {
 namespace {
 
-constexpr char kReplayed[] = "replayed";   // in Provenance.extra
+constexpr char kReplayed[] = "replayed";  // in Provenance.extra
 
 // Sorts as the passes of the task do.
 std::string RecordingName(const v1::Assignment& assignment) {

@@ -24,9 +24,9 @@ namespace {
 
 constexpr std::string_view kMagic = "sxrec 1\n";
 constexpr char kResults[] = "results/";
-constexpr int kLevel = 12;              // recordings are kept in source trees
+constexpr int kLevel = 12;  // recordings are kept in source trees
 constexpr size_t kPieceBytes = 256 << 10;
-constexpr int kMaxWindowLog = 27;       // 128 MiB: what a reader may be made to allocate
+constexpr int kMaxWindowLog = 27;  // 128 MiB: what a reader may be made to allocate
 
 // Bytes in, one zstd frame out to a file. One thread.
 class FrameWriter {
@@ -82,7 +82,8 @@ class FrameReader {
       if (out.pos > 0) return Damaged("holds more than its files");
     }
     char beyond;
-    if (in_.pos < in_.size || read(fd_, &beyond, 1) > 0) return Damaged("is followed by other bytes");
+    if (in_.pos < in_.size || read(fd_, &beyond, 1) > 0)
+      return Damaged("is followed by other bytes");
     return absl::OkStatus();
   }
 
@@ -118,7 +119,8 @@ class FrameReader {
 
 std::string Shown(const std::string& path) { return chunk::CleanName(path, 200); }
 
-// The regular files beneath `root` that a pass left, by name: the order of a directory is accidental.
+// The regular files beneath `root` that a pass left, by name: the order of a directory is
+// accidental.
 absl::Status ListFiles(const std::filesystem::path& root, v1::Recording* recording) {
   std::vector<std::string> paths = {"stdout", "stderr"};
   std::error_code error;

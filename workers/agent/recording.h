@@ -11,7 +11,7 @@
 namespace sextant::agent {
 
 inline constexpr uint32_t kMaxRecordedFiles = 100'000;
-inline constexpr uint64_t kMaxRecordedBytes = 4ull << 30;      // of all files, unpacked
+inline constexpr uint64_t kMaxRecordedBytes = 4ull << 30;       // of all files, unpacked
 inline constexpr uint32_t kMaxRecordingHeaderBytes = 32 << 20;  // a serialized Recording
 
 // Writes `recording` and what lies beneath `root` (results/…, stdout, stderr) to `path`, which
@@ -20,9 +20,10 @@ inline constexpr uint32_t kMaxRecordingHeaderBytes = 32 << 20;  // a serialized 
 absl::Status WriteRecording(v1::Recording recording, const std::filesystem::path& root,
                             const std::filesystem::path& path);
 
-// Unpacks the recording in `fd` into `root`, where results/ is, and returns what it says. Every byte
-// is taken for hostile: INVALID_ARGUMENT (no recording, a path that leaves `root`), OUT_OF_RANGE (a
-// limit, or `max_bytes` of files), DATA_LOSS (cut off or damaged). Files of a failed call may remain.
+// Unpacks the recording in `fd` into `root`, where results/ is, and returns what it says. Every
+// byte is taken for hostile: INVALID_ARGUMENT (no recording, a path that leaves `root`),
+// OUT_OF_RANGE (a limit, or `max_bytes` of files), DATA_LOSS (cut off or damaged). Files of a
+// failed call may remain.
 absl::StatusOr<v1::Recording> UnpackRecordingUntrusted(int fd, const std::filesystem::path& root,
                                                        uint64_t max_bytes);
 

@@ -35,7 +35,8 @@ class Directory {
     std::ifstream in(path / file, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
   }
-  absl::StatusOr<v1::Recording> Unpack(const std::string& file, uint64_t max_bytes = 1 << 30) const {
+  absl::StatusOr<v1::Recording> Unpack(const std::string& file,
+                                       uint64_t max_bytes = 1 << 30) const {
     fs::remove_all(path / "played");
     fs::create_directories(path / "played/results");
     const Fd fd(open((path / file).c_str(), O_RDONLY | O_CLOEXEC));
@@ -116,8 +117,9 @@ TEST_CASE("a recording tells nothing of environment, files and standard input") 
 
 TEST_CASE("a recording cannot write outside the pass's directory") {
   Directory directory;
-  for (const char* path : {"../escaped", "results/../../escaped", "/tmp/escaped", "results/", "work/x",
-                           "results//x", "results/./x", "results/..", "stdout/x", "", "results"}) {
+  for (const char* path :
+       {"../escaped", "results/../../escaped", "/tmp/escaped", "results/", "work/x", "results//x",
+        "results/./x", "results/..", "stdout/x", "", "results"}) {
     INFO(path);
     directory.Write("bad.rec", Forged(Listing(path, 1), "x"));
     const auto played = directory.Unpack("bad.rec");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +36,22 @@ struct LaunchPlan {
   std::string recording;
 };
 
+// One program run inside the worker's sandbox for a backend, on what a pass left.
+struct InsideCommand {
+  std::vector<std::string> argv;
+  std::vector<LaunchPlan::Mount> mounts;
+  std::filesystem::path work_dir;      // seen as /work, the working directory
+  std::filesystem::path results_dir;   // seen as /results
+  std::string stdin_text;
+  v1::ResourceLimits limits;           // every field set
+};
+struct InsideEnd {
+  v1::ExitReport exit;
+  std::string out, err;   // standard output and error, each at most limits.output_bytes
+};
+// The program failing is an InsideEnd; only our own failures are a Status. Thread-safe.
+using RunInside = std::function<absl::StatusOr<InsideEnd>(const InsideCommand&)>;
+
 // Where this worker's own files and the site's tools are. A value, given to the backends at start.
 struct Site {
   // Holds libsextant_inject.so; a backend mounts it read-only at kInsideLibraries.
@@ -51,8 +68,15 @@ struct Site {
   // Searched before the system's own by programs inside, and by backends that look for a tool of
   // the user's world (python3 with its packages).
   std::vector<std::filesystem::path> path;
+  // For backends that hand hostile files to a program. Empty where nothing is run (--probe).
+  RunInside run_inside;
 };
 inline constexpr char kInsideLibraries[] = "/sextant/lib";
+
+// A feature "excludes-env:NAME" of a BackendOffer: its passes cannot be planned for a workload that
+// sets this variable, because only one of both can be in the process. CUDA loads one injection
+// library, and CUPTI, ncu, compute-sanitizer and NVBit exclude each other there.
+inline constexpr char kExcludesEnvironment[] = "excludes-env:";
 
 // What was left by a run, as the agent hands it to Collect.
 struct RunRecord {
@@ -114,8 +138,10 @@ class Backend {
   // Checks the pass's options and says how to start it. INVALID_ARGUMENT names the option.
   virtual absl::StatusOr<LaunchPlan> Prepare(const v1::Assignment& assignment) const = 0;
 
-  // Turns the files left into artifacts. An empty capture is FAILED_PRECONDITION with the reason.
-  // Everything in the results directory is hostile input.
+  // Turns the files left into artifacts. Everything in the results directory is hostile input.
+  // An error may carry a remedy (proto/status). FAILED_PRECONDITION: an empty capture.
+  // PERMISSION_DENIED, UNIMPLEMENTED: the tool may not, or cannot, work here; UNAVAILABLE: it failed;
+  // these three stand even where the program seems to have failed, because it was the tool that did.
   virtual absl::StatusOr<Collected> Collect(const RunRecord& run) const = 0;
 };
 
