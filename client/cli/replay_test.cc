@@ -19,7 +19,8 @@ class Scratch {
   Scratch() {
     std::string name = (fs::temp_directory_path() / "sextant-replay-XXXXXX").string();
     directory = mkdtemp(name.data());
-    for (const char* file : {"gemm/b.rec", "gemm/a.rec", "gemm/notes.txt", "empty/x", "other/a.rec"}) {
+    for (const char* file :
+         {"gemm/b.rec", "gemm/a.rec", "gemm/notes.txt", "empty/x", "other/a.rec"}) {
       fs::create_directories((directory / file).parent_path());
       std::ofstream(directory / file) << file;
     }

@@ -2,13 +2,17 @@
 #include "workers/backends/activity/activity_backend.h"
 #include "workers/backends/backend.h"
 #include "workers/backends/counters/counters_backend.h"
+#include "workers/backends/cutracer/cutracer_backend.h"
+#include "workers/backends/exec/exec_backend.h"
 #include "workers/backends/host/host_backend.h"
 #include "workers/backends/ir/ir_backend.h"
+#include "workers/backends/ncu/ncu_backend.h"
 #include "workers/backends/pcsampling/pcsampling_backend.h"
 #include "workers/backends/pmsampling/pmsampling_backend.h"
 #include "workers/backends/proton/proton_backend.h"
 #include "workers/backends/replay/replay_backend.h"
 #include "workers/backends/run/run_backend.h"
+#include "workers/backends/sanitizer/sanitizer_backend.h"
 #include "workers/backends/sassmetrics/sassmetrics_backend.h"
 #include "workers/backends/scopes/scopes_backend.h"
 
@@ -18,15 +22,19 @@ std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   std::vector<std::unique_ptr<Backend>> all;
   all.push_back(std::make_unique<ActivityBackend>(site));
   all.push_back(std::make_unique<CountersBackend>(site));
+  all.push_back(std::make_unique<CutracerBackend>(site));
   all.push_back(std::make_unique<HostBackend>());
   all.push_back(std::make_unique<IrBackend>(site));
+  all.push_back(std::make_unique<NcuBackend>(site));
   all.push_back(std::make_unique<PcSamplingBackend>(site));
   all.push_back(std::make_unique<PmSamplingBackend>(site));
   all.push_back(std::make_unique<ProtonBackend>());
   all.push_back(std::make_unique<ReplayBackend>());
   all.push_back(std::make_unique<RunBackend>());
+  all.push_back(std::make_unique<SanitizerBackend>(site));
   all.push_back(std::make_unique<SassMetricsBackend>(site));
   all.push_back(std::make_unique<ScopesBackend>(site));
+  for (auto& third_party : ExecBackends(site)) all.push_back(std::move(third_party));
   return all;
 }
 

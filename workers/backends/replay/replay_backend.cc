@@ -33,8 +33,8 @@ absl::StatusOr<LaunchPlan> ReplayBackend::Prepare(const v1::Assignment& assignme
   const auto& files = assignment.workload().files();
   if (std::none_of(files.begin(), files.end(),
                    [&](const v1::File& file) { return file.path() == plan.recording; })) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("options[\"recording\"]: \"", plan.recording, "\" is no file of the workload"));
+    return absl::InvalidArgumentError(absl::StrCat("options[\"recording\"]: \"", plan.recording,
+                                                   "\" is no file of the workload"));
   }
   return plan;
 }
