@@ -204,6 +204,12 @@ v1::BackendOffer CutracerBackend::Probe() const {
   return offer;
 }
 
+Proof CutracerBackend::HowToProve() const {
+  Proof proof;
+  proof.options["mode"] = "opcodes";
+  return proof;
+}
+
 absl::StatusOr<LaunchPlan> CutracerBackend::Prepare(const v1::Assignment& assignment) const {
   RETURN_IF_ERROR(library_.status());
   const v1::Workload& workload = assignment.workload();

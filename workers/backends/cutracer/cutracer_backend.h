@@ -16,6 +16,8 @@ class CutracerBackend : public Backend {
   // Off, with the reason, where the site has no CUTracer. NVBit shares a process with neither CUPTI
   // nor ncu: the offer's features say so to the planner.
   v1::BackendOffer Probe() const override;
+  // By executions of each instruction: the self-test program reads no clock in pairs.
+  Proof HowToProve() const override;
   // Options: mode=histogram (instructions between clock reads, by warp) or opcodes (executions of
   // each instruction); filter=A+B, parts of kernel names; trace_mib=N, of each trace file (1…1024).
   absl::StatusOr<LaunchPlan> Prepare(const v1::Assignment& assignment) const override;
