@@ -6,74 +6,39 @@
 
 #include "tests/catch.h"
 #include "workers/backends/counters/importer.h"
-#include "workers/backends/injected/testing/recording.h"
+#include "workers/backends/injected/testing/under_test.h"
 #include <limits>
 
 namespace sextant::backends {
 namespace {
 
-const std::filesystem::path kTestData = "workers/backends/counters/testdata";
-
-CountersBackend Backend() { return CountersBackend(Site{}); }
-
-absl::StatusOr<Collected> CollectRecording(const std::string& name, const std::string& kernels = "") {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->set_kernels(kernels);
-  return Backend().Collect(injected::RecordedRun(kTestData / name, &assignment));
-}
-
-void CheckRecording(const std::string& name, const std::string& kernels = "") {
-  injected::CheckGolden(kTestData / name, injected::Describe(CollectRecording(name, kernels), 40));
-}
-
-absl::StatusOr<LaunchPlan> Prepare(const std::map<std::string, std::string>& options) {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->add_argv("program");
-  for (const auto& [name, value] : options) {
-    (*assignment.mutable_spec()->mutable_options())[name] = value;
-  }
-  return Backend().Prepare(assignment);
-}
-
-std::string Refusal(const std::map<std::string, std::string>& options) {
-  const auto plan = Prepare(options);
-  REQUIRE(plan.status().code() == absl::StatusCode::kInvalidArgument);
-  return std::string(plan.status().message());
-}
-
-// The value of `counter` of `kernel`.
-double Of(const Collected& collected, const std::string& kernel, const std::string& counter) {
-  for (const v1::Counter& one : collected.counters) {
-    if (one.name() == counter && one.kernel().find(kernel) == 0) return one.value();
-  }
-  FAIL("no counter " << counter << " of " << kernel);
-  return 0;
-}
+const injected::UnderTest test(std::make_unique<CountersBackend>(Site{}),
+                               "workers/backends/counters/testdata");
 
 TEST_CASE("counters of kernels whose work is known are what it is") {
-  const auto collected = CollectRecording("truth");
+  const auto collected = test.CollectRecording("truth");
   REQUIRE(collected.ok());
-  CHECK(Of(*collected, "ffma_chain", "smsp__sass_thread_inst_executed_op_ffma_pred_on.sum") ==
+  CHECK(injected::CounterOf(*collected, "ffma_chain", "smsp__sass_thread_inst_executed_op_ffma_pred_on.sum") ==
         264.0 * 256 * 1000 * 64);
-  CHECK(Of(*collected, "half_predicated", "smsp__sass_thread_inst_executed_op_ffma_pred_on.sum") ==
+  CHECK(injected::CounterOf(*collected, "half_predicated", "smsp__sass_thread_inst_executed_op_ffma_pred_on.sum") ==
         132.0 * 128 / 2 * 1000);
-  CHECK(Of(*collected, "copy_bytes", "l1tex__t_bytes_pipe_lsu_mem_global_op_ld.sum") == 1u << 30);
-  CHECK(Of(*collected, "copy_bytes", "dram__bytes_read.sum") == Approx(1u << 30).epsilon(0.01));
-  CHECK(Of(*collected, "copy_bytes", "dram__bytes_write.sum") == Approx(1u << 30).epsilon(0.01));
+  CHECK(injected::CounterOf(*collected, "copy_bytes", "l1tex__t_bytes_pipe_lsu_mem_global_op_ld.sum") == 1u << 30);
+  CHECK(injected::CounterOf(*collected, "copy_bytes", "dram__bytes_read.sum") == Approx(1u << 30).epsilon(0.01));
+  CHECK(injected::CounterOf(*collected, "copy_bytes", "dram__bytes_write.sum") == Approx(1u << 30).epsilon(0.01));
   const std::string conflicts = "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum";
-  CHECK(Of(*collected, "void shared_reads<1>", conflicts) == 0);
-  CHECK(Of(*collected, "void shared_reads<8>", conflicts) == 528 * 1000 * 7);
-  CHECK(Of(*collected, "void shared_reads<32>", conflicts) == 528 * 1000 * 31);
+  CHECK(injected::CounterOf(*collected, "void shared_reads<1>", conflicts) == 0);
+  CHECK(injected::CounterOf(*collected, "void shared_reads<8>", conflicts) == 528 * 1000 * 7);
+  CHECK(injected::CounterOf(*collected, "void shared_reads<32>", conflicts) == 528 * 1000 * 31);
   // 36 spills in the code, 264 blocks of 32 warps.
-  CHECK(Of(*collected, "spilled", "smsp__sass_inst_executed_op_local_st.sum") == 36 * 264 * 32);
+  CHECK(injected::CounterOf(*collected, "spilled", "smsp__sass_inst_executed_op_local_st.sum") == 36 * 264 * 32);
 }
 
 TEST_CASE("the table and the notes of a pass in several hardware passes") {
-  CheckRecording("truth");
+  test.CheckRecording("truth");
 }
-TEST_CASE("what fits into one hardware pass runs without replay") { CheckRecording("twelve"); }
+TEST_CASE("what fits into one hardware pass runs without replay") { test.CheckRecording("twelve"); }
 TEST_CASE("launches have the time that the hardware counted, where it was asked for") {
-  const auto timed = CollectRecording("twelve");
+  const auto timed = test.CollectRecording("twelve");
   REQUIRE(timed.ok());
   REQUIRE(timed->tables.size() == 2);
   const v1::DataTable& launches = timed->tables[1];
@@ -82,19 +47,19 @@ TEST_CASE("launches have the time that the hardware counted, where it was asked 
   CHECK(table::TextAt(*table::Find(launches, "mangled"), 0) == "_Z10ffma_chainPfi");
   CHECK(table::NumberAt(*table::Find(launches, "block_x"), 0) == 256);
   CHECK(table::NumberAt(*table::Find(launches, "duration_ns"), 0) > 100'000);
-  CHECK(CollectRecording("truth")->tables.size() == 1);
+  CHECK(test.CollectRecording("truth")->tables.size() == 1);
 }
-TEST_CASE("a graph is one range") { CheckRecording("graph"); }
-TEST_CASE("one part of several says which it is") { CheckRecording("part"); }
+TEST_CASE("a graph is one range") { test.CheckRecording("graph"); }
+TEST_CASE("one part of several says which it is") { test.CheckRecording("part"); }
 
 TEST_CASE("a graph that would need replay is left out, and the remedy is said") {
-  const auto collected = CollectRecording("graph-several-passes");
+  const auto collected = test.CollectRecording("graph-several-passes");
   REQUIRE(collected.status().code() == absl::StatusCode::kFailedPrecondition);
   CHECK_THAT(std::string(collected.status().message()), Catch::Contains("replay=application"));
 }
 
 TEST_CASE("an unknown metric is an invalid argument that names its neighbours") {
-  const auto collected = CollectRecording("unknown-metric");
+  const auto collected = test.CollectRecording("unknown-metric");
   REQUIRE(collected.status().code() == absl::StatusCode::kInvalidArgument);
   CHECK_THAT(std::string(collected.status().message()),
              Catch::Contains("\"smsp__inst_executd.sum\"") &&
@@ -102,25 +67,25 @@ TEST_CASE("an unknown metric is an invalid argument that names its neighbours") 
 }
 
 TEST_CASE("only kernels that match are in the table") {
-  const auto collected = CollectRecording("truth");
+  const auto collected = test.CollectRecording("truth");
   REQUIRE(collected.ok());
   CHECK(collected->events == 7);
 }
 
 TEST_CASE("options of counters are checked before anything runs") {
-  CHECK_THAT(Refusal({{"set", "ipc+speed"}}),
+  CHECK_THAT(test.Refusal({{"set", "ipc+speed"}}),
              Catch::Contains("\"speed\"") && Catch::Contains("roofline"));
-  CHECK_THAT(Refusal({{"set", ""}}), Catch::Contains("options[\"set\"]"));
-  CHECK_THAT(Refusal({{"metrics", "a b"}}), Catch::Contains("no metric's name"));
-  CHECK_THAT(Refusal({{"metrics", "+"}}), Catch::Contains("0 metrics"));
-  CHECK_THAT(Refusal({{"replay", "user"}}), Catch::Contains("kernel, application"));
-  CHECK_THAT(Refusal({{"part", "2"}}), Catch::Contains("replay=application"));
-  CHECK_THAT(Refusal({{"launches", "0"}}), Catch::Contains("from 1 to"));
-  CHECK_THAT(Refusal({{"lanches", "1"}}), Catch::Contains("set, metrics, replay, part"));
+  CHECK_THAT(test.Refusal({{"set", ""}}), Catch::Contains("options[\"set\"]"));
+  CHECK_THAT(test.Refusal({{"metrics", "a b"}}), Catch::Contains("no metric's name"));
+  CHECK_THAT(test.Refusal({{"metrics", "+"}}), Catch::Contains("0 metrics"));
+  CHECK_THAT(test.Refusal({{"replay", "user"}}), Catch::Contains("kernel, application"));
+  CHECK_THAT(test.Refusal({{"part", "2"}}), Catch::Contains("replay=application"));
+  CHECK_THAT(test.Refusal({{"launches", "0"}}), Catch::Contains("from 1 to"));
+  CHECK_THAT(test.Refusal({{"lanches", "1"}}), Catch::Contains("set, metrics, replay, part"));
 }
 
 TEST_CASE("sets are joined, and each metric is asked for once") {
-  const auto plan = Prepare({{"set", "ipc+memory"}, {"launches", "3"}});
+  const auto plan = test.Prepare({{"set", "ipc+memory"}, {"launches", "3"}});
   REQUIRE(plan.ok());
   const std::string& options = plan->env.at("SEXTANT_INJECT_OPTIONS");
   CHECK(options.find("gpu__time_duration.sum") == options.rfind("gpu__time_duration.sum"));
@@ -146,7 +111,7 @@ TEST_CASE("a value that is no number is left out and noted") {
   }
   Collected collected;
   REQUIRE(importer.Finish(&collected));
-  CHECK(Of(collected, "k", "sm__cycles_active.avg") == 2);
+  CHECK(injected::CounterOf(collected, "k", "sm__cycles_active.avg") == 2);
   REQUIRE(collected.notes.size() == 1);
   CHECK(collected.notes[0] == "sm__cycles_active.avg of k could not be read for 1 of 2 launches: the "
                               "hardware gave no number");

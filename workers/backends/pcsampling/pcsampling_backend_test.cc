@@ -6,54 +6,19 @@
 
 #include "tests/catch.h"
 #include "workers/backends/pcsampling/importer.h"
-#include "workers/backends/injected/testing/recording.h"
+#include "workers/backends/injected/testing/under_test.h"
 
 namespace sextant::backends {
 namespace {
 
-const std::filesystem::path kTestData = "workers/backends/pcsampling/testdata";
-
-PcSamplingBackend Backend() { return PcSamplingBackend(Site{}); }
-
-absl::StatusOr<Collected> CollectRecording(const std::string& name, const std::string& kernels = "") {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->set_kernels(kernels);
-  return Backend().Collect(injected::RecordedRun(kTestData / name, &assignment));
-}
-
-void CheckRecording(const std::string& name, const std::string& kernels = "") {
-  injected::CheckGolden(kTestData / name, injected::Describe(CollectRecording(name, kernels), 40));
-}
-
-absl::StatusOr<LaunchPlan> Prepare(const std::map<std::string, std::string>& options) {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->add_argv("program");
-  for (const auto& [name, value] : options) {
-    (*assignment.mutable_spec()->mutable_options())[name] = value;
-  }
-  return Backend().Prepare(assignment);
-}
-
-std::string Refusal(const std::map<std::string, std::string>& options) {
-  const auto plan = Prepare(options);
-  REQUIRE(plan.status().code() == absl::StatusCode::kInvalidArgument);
-  return std::string(plan.status().message());
-}
-
-// The value of `counter` of `kernel`.
-double Of(const Collected& collected, const std::string& kernel, const std::string& counter) {
-  for (const v1::Counter& one : collected.counters) {
-    if (one.name() == counter && one.kernel().find(kernel) == 0) return one.value();
-  }
-  FAIL("no counter " << counter << " of " << kernel);
-  return 0;
-}
+const injected::UnderTest test(std::make_unique<PcSamplingBackend>(Site{}),
+                               "workers/backends/pcsampling/testdata");
 
 TEST_CASE("samples become stall shares by kernel, and rows by instruction and source line") {
-  const auto collected = CollectRecording("truth", "ffma_chain");
+  const auto collected = test.CollectRecording("truth", "ffma_chain");
   REQUIRE(collected.ok());
   // A chain of dependent FFMA waits for its own results, and does little else.
-  CHECK(Of(*collected, "ffma_chain", "stall_wait") > 50);
+  CHECK(injected::CounterOf(*collected, "ffma_chain", "stall_wait") > 50);
   const v1::DataTable& table = collected->tables[0];
   uint64_t chain = 0, all = 0;
   for (uint64_t row = 0; row < table.rows(); ++row) {
@@ -69,19 +34,19 @@ TEST_CASE("samples become stall shares by kernel, and rows by instruction and so
   CHECK(chain > all * 9 / 10);
 }
 
-TEST_CASE("the samples of all kernels") { CheckRecording("truth"); }
+TEST_CASE("the samples of all kernels") { test.CheckRecording("truth"); }
 
 TEST_CASE("samples of other kernels alone are an empty capture that says so") {
-  const auto collected = CollectRecording("truth", "^matmul");
+  const auto collected = test.CollectRecording("truth", "^matmul");
   REQUIRE(collected.status().code() == absl::StatusCode::kFailedPrecondition);
   CHECK_THAT(std::string(collected.status().message()), Catch::Contains("do not match"));
 }
 
 TEST_CASE("options of pcsampling are checked before anything runs") {
-  CHECK_THAT(Refusal({{"period", "4"}}), Catch::Contains("from 5 to 31"));
-  CHECK_THAT(Refusal({{"mode", "fast"}}), Catch::Contains("continuous, serialized"));
-  CHECK_THAT(Refusal({{"kernels", "a"}}), Catch::Contains("mode, period"));
-  const auto plan = Prepare({{"mode", "serialized"}, {"period", "10"}});
+  CHECK_THAT(test.Refusal({{"period", "4"}}), Catch::Contains("from 5 to 31"));
+  CHECK_THAT(test.Refusal({{"mode", "fast"}}), Catch::Contains("continuous, serialized"));
+  CHECK_THAT(test.Refusal({{"kernels", "a"}}), Catch::Contains("mode, period"));
+  const auto plan = test.Prepare({{"mode", "serialized"}, {"period", "10"}});
   REQUIRE(plan.ok());
   CHECK(plan->env.at("SEXTANT_INJECT_OPTIONS") ==
         "pcsampling.mode=serialized;pcsampling.period=10");

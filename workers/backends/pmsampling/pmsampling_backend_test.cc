@@ -6,42 +6,16 @@
 
 #include "tests/catch.h"
 #include "workers/backends/pmsampling/importer.h"
-#include "workers/backends/injected/testing/recording.h"
+#include "workers/backends/injected/testing/under_test.h"
 
 namespace sextant::backends {
 namespace {
 
-const std::filesystem::path kTestData = "workers/backends/pmsampling/testdata";
-
-PmSamplingBackend Backend() { return PmSamplingBackend(Site{}); }
-
-absl::StatusOr<Collected> CollectRecording(const std::string& name, const std::string& kernels = "") {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->set_kernels(kernels);
-  return Backend().Collect(injected::RecordedRun(kTestData / name, &assignment));
-}
-
-void CheckRecording(const std::string& name, const std::string& kernels = "") {
-  injected::CheckGolden(kTestData / name, injected::Describe(CollectRecording(name, kernels), 40));
-}
-
-absl::StatusOr<LaunchPlan> Prepare(const std::map<std::string, std::string>& options) {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->add_argv("program");
-  for (const auto& [name, value] : options) {
-    (*assignment.mutable_spec()->mutable_options())[name] = value;
-  }
-  return Backend().Prepare(assignment);
-}
-
-std::string Refusal(const std::map<std::string, std::string>& options) {
-  const auto plan = Prepare(options);
-  REQUIRE(plan.status().code() == absl::StatusCode::kInvalidArgument);
-  return std::string(plan.status().message());
-}
+const injected::UnderTest test(std::make_unique<PmSamplingBackend>(Site{}),
+                               "workers/backends/pmsampling/testdata");
 
 TEST_CASE("samples over time stand beside the launches that ran then") {
-  const auto collected = CollectRecording("truth");
+  const auto collected = test.CollectRecording("truth");
   REQUIRE(collected.ok());
   REQUIRE(collected->tables.size() == 2);
   const v1::DataTable& samples = collected->tables[0];
@@ -72,7 +46,7 @@ TEST_CASE("samples over time stand beside the launches that ran then") {
   CHECK(idle < 0.001 * busy);
 }
 
-TEST_CASE("the samples and launches of a pass") { CheckRecording("truth"); }
+TEST_CASE("the samples and launches of a pass") { test.CheckRecording("truth"); }
 
 TEST_CASE("a sample that runs backwards is left out alone") {
   pmsampling::Importer importer(0);
@@ -97,15 +71,15 @@ TEST_CASE("a sample that runs backwards is left out alone") {
 }
 
 TEST_CASE("metrics that need several hardware passes cannot be sampled over time") {
-  const auto collected = CollectRecording("several-passes");
+  const auto collected = test.CollectRecording("several-passes");
   REQUIRE(collected.status().code() == absl::StatusCode::kInvalidArgument);
   CHECK_THAT(std::string(collected.status().message()), Catch::Contains("2 hardware passes"));
 }
 
 TEST_CASE("options of pmsampling are checked before anything runs") {
-  CHECK_THAT(Refusal({{"interval_us", "1"}}), Catch::Contains("from 2 to"));
-  CHECK_THAT(Refusal({{"interval", "9"}}), Catch::Contains("interval_us, metrics"));
-  const auto plan = Prepare({{"interval_us", "50"}, {"metrics", "dram__bytes_read.sum"}});
+  CHECK_THAT(test.Refusal({{"interval_us", "1"}}), Catch::Contains("from 2 to"));
+  CHECK_THAT(test.Refusal({{"interval", "9"}}), Catch::Contains("interval_us, metrics"));
+  const auto plan = test.Prepare({{"interval_us", "50"}, {"metrics", "dram__bytes_read.sum"}});
   REQUIRE(plan.ok());
   CHECK(plan->env.at("SEXTANT_INJECT_OPTIONS") ==
         "activity.light=1;pmsampling.interval_ns=50000;pmsampling.metrics=dram__bytes_read.sum");

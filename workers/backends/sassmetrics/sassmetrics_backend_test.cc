@@ -6,51 +6,16 @@
 
 #include "tests/catch.h"
 #include "workers/backends/sassmetrics/importer.h"
-#include "workers/backends/injected/testing/recording.h"
+#include "workers/backends/injected/testing/under_test.h"
 
 namespace sextant::backends {
 namespace {
 
-const std::filesystem::path kTestData = "workers/backends/sassmetrics/testdata";
-
-SassMetricsBackend Backend() { return SassMetricsBackend(Site{}); }
-
-absl::StatusOr<Collected> CollectRecording(const std::string& name, const std::string& kernels = "") {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->set_kernels(kernels);
-  return Backend().Collect(injected::RecordedRun(kTestData / name, &assignment));
-}
-
-void CheckRecording(const std::string& name, const std::string& kernels = "") {
-  injected::CheckGolden(kTestData / name, injected::Describe(CollectRecording(name, kernels), 40));
-}
-
-absl::StatusOr<LaunchPlan> Prepare(const std::map<std::string, std::string>& options) {
-  v1::Assignment assignment;
-  assignment.mutable_workload()->add_argv("program");
-  for (const auto& [name, value] : options) {
-    (*assignment.mutable_spec()->mutable_options())[name] = value;
-  }
-  return Backend().Prepare(assignment);
-}
-
-std::string Refusal(const std::map<std::string, std::string>& options) {
-  const auto plan = Prepare(options);
-  REQUIRE(plan.status().code() == absl::StatusCode::kInvalidArgument);
-  return std::string(plan.status().message());
-}
-
-// The value of `counter` of `kernel`.
-double Of(const Collected& collected, const std::string& kernel, const std::string& counter) {
-  for (const v1::Counter& one : collected.counters) {
-    if (one.name() == counter && one.kernel().find(kernel) == 0) return one.value();
-  }
-  FAIL("no counter " << counter << " of " << kernel);
-  return 0;
-}
+const injected::UnderTest test(std::make_unique<SassMetricsBackend>(Site{}),
+                               "workers/backends/sassmetrics/testdata");
 
 TEST_CASE("instruction counts of kernels whose work is known are exact") {
-  const auto collected = CollectRecording("truth");
+  const auto collected = test.CollectRecording("truth");
   REQUIRE(collected.ok());
   const v1::DataTable& table = collected->tables[0];
   std::map<std::pair<std::string, std::string>, uint64_t> executed, threads, off;
@@ -72,15 +37,15 @@ TEST_CASE("instruction counts of kernels whose work is known are exact") {
   for (const char* opcode : {"STL", "LDL"}) {
     CHECK(executed[{"spilled(float const*, float*)", opcode}] == 36ull * 264 * 32);
   }
-  CHECK(Of(*collected, "ffma_chain", "mix_fp32") > 90);
+  CHECK(injected::CounterOf(*collected, "ffma_chain", "mix_fp32") > 90);
 }
 
-TEST_CASE("the instructions of all kernels") { CheckRecording("truth"); }
+TEST_CASE("the instructions of all kernels") { test.CheckRecording("truth"); }
 
 TEST_CASE("options of sassmetrics are checked before anything runs") {
-  CHECK_THAT(Refusal({{"per", "warp"}}), Catch::Contains("kernel, launch"));
-  CHECK_THAT(Refusal({{"launches", "2"}}), Catch::Contains("per=launch"));
-  CHECK(Prepare({{"per", "launch"}, {"launches", "2"}}).ok());
+  CHECK_THAT(test.Refusal({{"per", "warp"}}), Catch::Contains("kernel, launch"));
+  CHECK_THAT(test.Refusal({{"launches", "2"}}), Catch::Contains("per=launch"));
+  CHECK(test.Prepare({{"per", "launch"}, {"launches", "2"}}).ok());
 }
 
 TEST_CASE("sassmetrics: damaged frames are left out, whatever bytes they hold") {
