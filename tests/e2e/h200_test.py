@@ -39,10 +39,10 @@ class H200(ServiceTest):
         return rows
 
     def test_known_times_inside_kernels_come_back(self):
-        job, passes = self.replay("truth_spins")
-        self.assertEqual(len(passes["scopes"]), 3)
+        job, passes = self.replay("truth_spins", "0*")
+        self.assertEqual(len(passes["scopes"]), 6)
         timeline = self.service.ok("--format", "json", "timeline", job, "--exact").json()
-        self.assertEqual(timeline["passes"], 3)
+        self.assertEqual(timeline["passes"], 6)
         regions = {(r["role"], r["region"]): r for r in timeline["regions"]}
         # 100,000 cycles, and 80,000 or 200,000, at the 1,980 MHz that were recorded.
         for role in ("first", "other"):
@@ -57,18 +57,47 @@ class H200(ServiceTest):
 
     def test_every_instrument_sees_the_same_triton_kernel(self):
         job, passes = self.replay("triton_matmul")
-        self.assertEqual(sorted(passes), ["activity", "counters", "pcsampling", "pmsampling", "proton", "sassmetrics"])
+        self.assertEqual(sorted(passes), ["activity", "counters", "ir", "pcsampling", "pmsampling", "proton", "sassmetrics"])
         timeline = self.service.ok("--format", "json", "timeline", job).json()
-        self.assertEqual(timeline["passes"], 3)
+        self.assertEqual(timeline["passes"], 4)
         self.assertIn("mainloop", {r["region"] for r in timeline["regions"]})
         launches = self.table(passes["activity"][0], "launches")
         names = {row["kernel"] for row in launches}
         self.assertIn("matmul_kernel", names)
         for row in launches:
             self.assertGreater(int(row["duration_ns"]), 0)
-        for backend, table in (("counters", "counters"), ("pcsampling", "pc_samples"), ("sassmetrics", "sass_metrics")):
+        for backend, table in (("counters", "counters"), ("pcsampling", "pc_samples"), ("sassmetrics", "sass_metrics"),
+                               ("proton", "launches"), ("pcsampling", "launches"), ("ir", "kernels")):
             kernels = {row["kernel"] for row in self.table(passes[backend][0], table)}
-            self.assertIn("matmul_kernel", kernels, backend)
+            self.assertIn("matmul_kernel", kernels, f"{backend}: {table}")
+        # A launch has the same number in all passes, whoever saw it.
+        number = {row["launch"] for row in launches if row["kernel"] == "matmul_kernel"}
+        self.assertEqual({row["launch"] for row in self.table(passes["proton"][0], "launches")
+                          if row["kernel"] == "matmul_kernel"}, number)
+        forms = {a["name"].rsplit(".", 1)[1] for a in passes["ir"][0]["result"]["artifacts"] if a["kind"] == "ir"}
+        self.assertLessEqual({"ttir", "ttgir", "llir", "ptx", "sass", "cubin"}, forms)
+
+    def test_the_same_code_ran_in_all_passes_of_a_warp_specialised_kernel(self):
+        _, passes = self.replay("gemm_ws")
+        codes = set()
+        for backend, table in (("activity", "launches"), ("scopes", "launches"), ("pcsampling", "pc_samples"),
+                               ("sassmetrics", "sass_metrics"), ("ir", "kernels")):
+            seen = {row["sass_digest"] for one in passes[backend] for row in self.table(one, table)
+                    if row["kernel"].startswith("gemm_ws(")}
+            self.assertEqual(len(seen), 1, f"{backend}: {seen}")
+            codes |= seen
+        self.assertEqual(len(codes), 1)
+        barriers = self.table(passes["scopes"][0], "barriers")
+        self.assertEqual({row["barrier"] for row in barriers}, {"full", "empty"})
+        lines = {int(row["line"]) for row in self.table(passes["sassmetrics"][0], "sass_metrics")}
+        self.assertGreater(len(lines), 20)
+
+    def test_every_recording_plays(self):
+        for example in sorted(RECORDINGS.iterdir()):
+            with self.subTest(example.name):
+                _, passes = self.replay(example.name)
+                self.assertLessEqual({"activity", "counters", "ir", "pcsampling", "pmsampling"} -
+                                     ({"ir"} if example.name == "pytorch_mlp" else set()), set(passes))
 
     def test_a_machine_class_of_the_recording_is_what_counts(self):
         _, passes = self.replay("truth_spins", "0[03]*")
