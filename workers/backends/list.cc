@@ -28,7 +28,7 @@ std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   all.push_back(std::make_unique<NcuBackend>(site));
   all.push_back(std::make_unique<PcSamplingBackend>(site));
   all.push_back(std::make_unique<PmSamplingBackend>(site));
-  all.push_back(std::make_unique<ProtonBackend>());
+  all.push_back(std::make_unique<ProtonBackend>(site));
   all.push_back(std::make_unique<ReplayBackend>());
   all.push_back(std::make_unique<RunBackend>());
   all.push_back(std::make_unique<SanitizerBackend>(site));

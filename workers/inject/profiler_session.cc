@@ -64,18 +64,32 @@ void WriteMetrics(Session& session, uint32_t range, const MetricPlan& plan) {
   }
 }
 
-int DeviceOf(CUcontext context) {
+CurrentContext::CurrentContext(CUcontext context) {
   const DriverApi& driver = Driver();
-  if (driver.cuCtxGetDevice == nullptr || driver.cuCtxGetCurrent == nullptr) return -1;
+  if (driver.cuCtxGetCurrent == nullptr || driver.cuCtxPushCurrent_v2 == nullptr ||
+      driver.cuCtxPopCurrent_v2 == nullptr) {
+    return;
+  }
   const Quiet quiet;
   CUcontext current = nullptr;
   driver.cuCtxGetCurrent(&current);
-  const bool push = current != context;
-  if (push && driver.cuCtxPushCurrent_v2(context) != CUDA_SUCCESS) return -1;
+  pushed_ = current != context && driver.cuCtxPushCurrent_v2(context) == CUDA_SUCCESS;
+  ok_ = pushed_ || current == context;
+}
+
+CurrentContext::~CurrentContext() {
+  if (!pushed_) return;
+  const Quiet quiet;
+  CUcontext popped = nullptr;
+  Driver().cuCtxPopCurrent_v2(&popped);
+}
+
+int DeviceOf(CUcontext context) {
+  if (Driver().cuCtxGetDevice == nullptr) return -1;
+  const CurrentContext current(context);
+  const Quiet quiet;
   CUdevice device = -1;
-  if (driver.cuCtxGetDevice(&device) != CUDA_SUCCESS) device = -1;
-  if (push) driver.cuCtxPopCurrent_v2(&current);
-  return device;
+  return current.ok() && Driver().cuCtxGetDevice(&device) == CUDA_SUCCESS ? device : -1;
 }
 
 namespace {

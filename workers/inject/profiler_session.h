@@ -27,6 +27,19 @@ std::vector<std::string> SplitNames(std::string_view joined);
 // Writes the metric frames of a plan.
 void WriteMetrics(Session& session, uint32_t range, const MetricPlan& plan);
 
+// Makes a context current on this thread while it lives.
+class CurrentContext {
+ public:
+  explicit CurrentContext(CUcontext context);
+  ~CurrentContext();
+  CurrentContext(const CurrentContext&) = delete;
+  bool ok() const { return ok_; }
+
+ private:
+  bool ok_ = false;
+  bool pushed_ = false;
+};
+
 // The device that a context is on, −1 where it cannot be told.
 int DeviceOf(CUcontext context);
 

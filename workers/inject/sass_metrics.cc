@@ -101,7 +101,10 @@ bool Configure(State& s, uint32_t device) {
   return true;
 }
 
+// CUPTI takes no context that is not current (INVALID_CONTEXT): a program that only retains its device's
+// primary context has none when this one is made.
 void SetUp(State& s, CUcontext context) {
+  const CurrentContext current(context);
   const int device = std::max(0, DeviceOf(context));
   if (!Configure(s, static_cast<uint32_t>(device))) return;
   CUpti_SassMetricsEnable_Params enable = {CUpti_SassMetricsEnable_Params_STRUCT_SIZE};
@@ -118,6 +121,7 @@ void Flush(State& s, CUcontext context, int64_t launch, bool keep) {
   CUpti_SassMetricsGetDataProperties_Params size = {
       CUpti_SassMetricsGetDataProperties_Params_STRUCT_SIZE};
   size.ctx = context;
+  const CurrentContext current(context);
   if (api.cuptiSassMetricsGetDataProperties(&size) != CUPTI_SUCCESS) return;
   const size_t records = size.numOfPatchedInstructionRecords;
   const size_t instances = size.numOfInstances;

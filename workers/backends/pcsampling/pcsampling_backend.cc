@@ -8,6 +8,7 @@
 #include "proto/status/status.h"
 #include "workers/backends/injected/outcome.h"
 #include "workers/backends/injected/plan.h"
+#include "workers/backends/injected/read_launches.h"
 #include "workers/backends/pcsampling/importer.h"
 #include "workers/backends/profiling/options.h"
 
@@ -18,7 +19,7 @@ constexpr char kName[] = "pcsampling";
 constexpr uint64_t kLeastPeriod = 5, kMostPeriod = 31;  // CUPTI's
 
 absl::StatusOr<std::map<std::string, std::string>> ParseOptions(const v1::PassSpec& spec) {
-  std::map<std::string, std::string> options;
+  std::map<std::string, std::string> options = {{injected::kLightOption, "1"}};
   for (const auto& [name, value] : spec.options()) {
     if (name == "mode") {
       RETURN_IF_ERROR(profiling::CheckChoice(name, value, {"continuous", "serialized"}));
@@ -27,8 +28,11 @@ absl::StatusOr<std::map<std::string, std::string>> ParseOptions(const v1::PassSp
       ASSIGN_OR_RETURN(const uint64_t period,
                        profiling::ParseNumber(name, value, kLeastPeriod, kMostPeriod));
       options["pcsampling.period"] = absl::StrCat(period);
+    } else if (name == "activity") {
+      ASSIGN_OR_RETURN(const bool wanted, injected::ParseSwitch(name, value));
+      if (!wanted) options.erase(injected::kLightOption);
     } else {
-      return injected::NoSuchOption(kName, name, "mode, period");
+      return injected::NoSuchOption(kName, name, "mode, period, activity");
     }
   }
   return options;
@@ -42,7 +46,7 @@ v1::BackendOffer PcSamplingBackend::Probe() const { return injected::ProbeInject
 
 absl::StatusOr<LaunchPlan> PcSamplingBackend::Prepare(const v1::Assignment& assignment) const {
   ASSIGN_OR_RETURN(const auto options, ParseOptions(assignment.spec()));
-  return injected::PlanInjection(site_, assignment, kName, options);
+  return injected::PlanInjection(site_, assignment, injected::WithActivity(kName, options), options);
 }
 
 absl::StatusOr<Collected> PcSamplingBackend::Collect(const RunRecord& run) const {
@@ -68,6 +72,7 @@ absl::StatusOr<Collected> PcSamplingBackend::Collect(const RunRecord& run) const
     collected.notes.push_back(std::move(note));
   }
   for (std::string& note : read.notes) collected.notes.push_back(std::move(note));
+  RETURN_IF_ERROR(injected::AddLaunches(run, &collected));
   return collected;
 }
 

@@ -10,7 +10,8 @@ namespace sextant::backends {
 //   mode=continuous  kernels overlap as they would; costs nearly nothing (default)
 //   mode=serialized  kernels run one after another
 //   period=N         each SM is sampled every 2^N cycles, 5 to 31; default CUPTI's choice
-// Leaves the table `pc_samples`, and per kernel the counters `pc_samples` and `stall_<reason>` (share
+//   activity=0       without the records of launches beside the samples
+// Leaves the tables `pc_samples` and `launches`, and per kernel the counters `pc_samples` and `stall_<reason>` (share
 // of its samples in %). Source lines need -lineinfo; Triton writes them itself.
 class PcSamplingBackend : public Backend {
  public:

@@ -49,7 +49,7 @@ TEST_CASE("options of pcsampling are checked before anything runs") {
   const auto plan = test.Prepare({{"mode", "serialized"}, {"period", "10"}});
   REQUIRE(plan.ok());
   CHECK(plan->env.at("SEXTANT_INJECT_OPTIONS") ==
-        "pcsampling.mode=serialized;pcsampling.period=10");
+        "activity.light=1;pcsampling.mode=serialized;pcsampling.period=10");
 }
 
 TEST_CASE("pcsampling: damaged frames are left out, whatever bytes they hold") {

@@ -10,6 +10,7 @@
 #include "workers/backends/injected/launches.h"
 #include "workers/backends/injected/outcome.h"
 #include "workers/backends/injected/plan.h"
+#include "workers/backends/injected/read_launches.h"
 #include "workers/backends/pmsampling/importer.h"
 #include "workers/backends/profiling/options.h"
 
@@ -33,7 +34,7 @@ constexpr char kDefaultMetrics[] =
 
 absl::StatusOr<std::map<std::string, std::string>> ParseOptions(const v1::PassSpec& spec) {
   // Launches are all that is wanted of the activity instrument.
-  std::map<std::string, std::string> options = {{"activity.light", "1"},
+  std::map<std::string, std::string> options = {{injected::kLightOption, "1"},
                                                 {"pmsampling.metrics", kDefaultMetrics}};
   uint64_t interval_us = kDefaultIntervalUs;
   for (const auto& [name, value] : spec.options()) {
@@ -62,7 +63,7 @@ v1::BackendOffer PmSamplingBackend::Probe() const {
 
 absl::StatusOr<LaunchPlan> PmSamplingBackend::Prepare(const v1::Assignment& assignment) const {
   ASSIGN_OR_RETURN(const auto options, ParseOptions(assignment.spec()));
-  return injected::PlanInjection(site_, assignment, "pmsampling,activity", options);
+  return injected::PlanInjection(site_, assignment, injected::WithActivity(kName, options), options);
 }
 
 absl::StatusOr<Collected> PmSamplingBackend::Collect(const RunRecord& run) const {
@@ -86,23 +87,7 @@ absl::StatusOr<Collected> PmSamplingBackend::Collect(const RunRecord& run) const
   injected::Launches launches(
       run.assignment != nullptr ? run.assignment->workload().kernels() : "",
       run.started_monotonic_ns);
-  bool truncated = false;
-  ASSIGN_OR_RETURN(const std::vector<std::string> files,
-                   injected::ListFiles(run.results_dir, "activity", &truncated));
-  for (const std::string& file : files) {
-    const absl::StatusOr<injected::Process> process = injected::ReadFile(
-        run.results_dir / file,
-        [&](const injected::Process& from, uint32_t type, std::string_view payload) {
-          launches.Take(from, type, payload);
-        });
-    if (process.ok()) {
-      launches.EndProcess(*process);
-    } else {
-      read.notes.push_back(
-          absl::StrCat("results file ", file, " was left out: ", process.status().message()));
-    }
-  }
-  launches.Finish();
+  RETURN_IF_ERROR(injected::ReadLaunches(run, &launches, &read.notes));
   if (launches.launches().empty()) {
     read.notes.push_back("no launch that matches was recorded beside the samples");
   } else {

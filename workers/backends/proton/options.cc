@@ -120,13 +120,15 @@ absl::StatusOr<Options> ParseOptions(const v1::PassSpec& spec) {
                        Number<uint64_t>(name, value, 1 << 20, uint64_t{1} << 36));
     } else if (name == "raw") {
       ASSIGN_OR_RETURN(options.raw, Flag(name, value));
+    } else if (name == "activity") {
+      ASSIGN_OR_RETURN(options.activity, Flag(name, value));
     } else if (name == "chrome") {
       ASSIGN_OR_RETURN(options.chrome, Flag(name, value));
     } else {
       return absl::InvalidArgumentError(absl::StrCat(
           "options[\"", name, "\"]: backend \"proton\" has no such option; it has mode, for "
           "mode=intra granularity, buffer, buffer_bytes, strategy, warps, optimizations, launches, "
-          "keep_bytes, raw, chrome, and for mode=host context, hook"));
+          "keep_bytes, raw, chrome, activity, and for mode=host context, hook"));
     }
   }
   if (options.intra ? outside : inside) {

@@ -22,6 +22,7 @@ struct Options {
   uint32_t launches = 64;          // whose buffers are kept, in a process
   uint64_t keep_bytes = 256 << 20;
   bool raw = true;                 // false: Proton's Chrome trace alone
+  bool activity = true;            // records of launches, by CUPTI, beside the scopes
   bool chrome = false;             // let Proton write its Chrome trace beside the raw buffers
   // The host's view.
   std::string context = "shadow";  // or "python": by the Python call stack

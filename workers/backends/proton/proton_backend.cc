@@ -4,6 +4,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/chunk/chunk.h"
 #include "proto/status/status.h"
+#include "workers/backends/injected/plan.h"
+#include "workers/backends/injected/read_launches.h"
 #include "workers/backends/proton/launcher.h"
 #include "workers/backends/proton/options.h"
 #include "workers/backends/proton/results.h"
@@ -25,6 +27,11 @@ absl::StatusOr<LaunchPlan> ProtonBackend::Prepare(const v1::Assignment& assignme
   const v1::Workload& workload = assignment.workload();
   ASSIGN_OR_RETURN(const proton::Options options, proton::ParseOptions(assignment.spec()));
   LaunchPlan plan;
+  // Inside kernels Proton uses no CUPTI, so the injection library may; on the host's side it does.
+  if (options.intra && options.activity && injected::ProbeInjection(site_, Name()).available()) {
+    ASSIGN_OR_RETURN(plan, injected::PlanInjection(site_, assignment, injected::kActivityInstrument,
+                                                   {{injected::kLightOption, "1"}}));
+  }
   ASSIGN_OR_RETURN(plan.argv, proton::Wrap({workload.argv().begin(), workload.argv().end()},
                                            std::string(proton::LauncherSource())));
   plan.env["SEXTANT_PROTON"] = proton::ToJson(

@@ -8,6 +8,8 @@ namespace sextant::backends {
 
 class ProtonBackend : public Backend {
  public:
+  explicit ProtonBackend(Site site) : site_(std::move(site)) {}
+
   std::string Name() const override;
   // Available where there is a Python; whether it has Triton only the program's own environment
   // shows, so a pass without it says so.
@@ -17,6 +19,9 @@ class ProtonBackend : public Backend {
   // workload.argv must be "python3 [options] SCRIPT|-m MODULE|-c CODE …". Options: options.h.
   absl::StatusOr<LaunchPlan> Prepare(const v1::Assignment& assignment) const override;
   absl::StatusOr<Collected> Collect(const RunRecord& run) const override;
+
+ private:
+  const Site site_;
 };
 
 }  // namespace sextant::backends

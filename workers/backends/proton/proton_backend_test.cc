@@ -30,13 +30,13 @@ v1::Assignment Pass(const std::map<std::string, std::string>& options,
 
 std::string Refusal(const std::map<std::string, std::string>& options,
                     const std::vector<std::string>& argv = {"python3", "mm.py"}) {
-  const auto plan = ProtonBackend().Prepare(Pass(options, argv));
+  const auto plan = ProtonBackend(Site{}).Prepare(Pass(options, argv));
   REQUIRE(plan.status().code() == absl::StatusCode::kInvalidArgument);
   return std::string(plan.status().message());
 }
 
 TEST_CASE("the launcher goes between the interpreter's options and the script") {
-  const auto plan = ProtonBackend().Prepare(Pass({}, {"/usr/bin/python3.11", "-u", "-X", "dev", "-m", "mm", "-c"}));
+  const auto plan = ProtonBackend(Site{}).Prepare(Pass({}, {"/usr/bin/python3.11", "-u", "-X", "dev", "-m", "mm", "-c"}));
   REQUIRE(plan.ok());
   REQUIRE(plan->argv.size() == 9);
   CHECK(plan->argv[4] == "-c");
@@ -47,7 +47,7 @@ TEST_CASE("the launcher goes between the interpreter's options and the script") 
 }
 
 TEST_CASE("options become Proton's mode") {
-  const auto plan = ProtonBackend().Prepare(
+  const auto plan = ProtonBackend(Site{}).Prepare(
       Pass({{"buffer", "global"}, {"buffer_bytes", "65536"}, {"warps", "4+0"}, {"optimizations", "clock32+sched_stores"}}));
   REQUIRE(plan.ok());
   const std::string& json = plan->env.at("SEXTANT_PROTON");
@@ -89,7 +89,7 @@ class Results {
   // Runs `python3 argv` as the backend would start it; its exit code.
   int Run(const std::map<std::string, std::string>& options, std::vector<std::string> argv) const {
     argv.insert(argv.begin(), "python3");
-    const auto plan = ProtonBackend().Prepare(Pass(options, argv));
+    const auto plan = ProtonBackend(Site{}).Prepare(Pass(options, argv));
     REQUIRE(plan.ok());
     std::string json = plan->env.at("SEXTANT_PROTON");
     const std::string inside = "/results/";
@@ -117,7 +117,7 @@ class Results {
     const v1::Assignment assignment = Pass(options);
     RunRecord run{.assignment = &assignment, .results_dir = path_};
     run.exit.set_verdict(v1::EXITED);
-    return ProtonBackend().Collect(run);
+    return ProtonBackend(Site{}).Collect(run);
   }
 
  private:

@@ -15,6 +15,8 @@
 #include "proto/chunk/names.h"
 #include "proto/status/status.h"
 #include "proto/table/table.h"
+#include "workers/backends/injected/launches.h"
+#include "workers/backends/injected/read_launches.h"
 #include "workers/backends/proton/chrome_trace.h"
 #include "workers/backends/proton/hatchet.h"
 #include "workers/backends/proton/launch_log.h"
@@ -127,17 +129,43 @@ double ClockHz(const ClockEstimate& least, std::vector<uint64_t> measured_khz, u
   return least_hz > 0 ? least_hz : kDefaultClockHz;
 }
 
+// The numbers that CUPTI's records give the launches of each kernel, in their order: what makes a launch
+// the same in all passes. Proton's launches are matched by name and order.
+class Numbers {
+ public:
+  explicit Numbers(const injected::Launches& launches) {
+    for (const injected::Launch& launch : launches.launches()) {
+      numbers_[launches.kernels()[launch.kernel].name].push_back(
+          static_cast<uint32_t>(launch.number));
+    }
+  }
+  // Of the next launch of this kernel; nullopt: CUPTI saw none, or fewer.
+  std::optional<uint32_t> Next(const std::string& kernel) {
+    const auto found = numbers_.find(kernel);
+    if (found == numbers_.end()) return std::nullopt;
+    const size_t at = taken_[kernel]++;
+    if (at >= found->second.size()) return std::nullopt;
+    return found->second[at];
+  }
+
+ private:
+  absl::flat_hash_map<std::string, std::vector<uint32_t>> numbers_;
+  absl::flat_hash_map<std::string, size_t> taken_;
+};
+
 // Reads every raw buffer that the logs name. Launches of a later process count on.
 class RawImport {
  public:
-  RawImport(const RunRecord& run, const std::filesystem::path& folder, Recording& recording)
-      : run_(run), folder_(folder), recording_(recording) {}
+  RawImport(const RunRecord& run, const std::filesystem::path& folder, Numbers numbers,
+            Recording& recording)
+      : run_(run), folder_(folder), numbers_(std::move(numbers)), recording_(recording) {}
 
   void Add(const LaunchLog& log) {
     uint32_t launches = 0;
     for (const LaunchLine& line : log.launches) {
       launches = std::max(launches, line.number + 1);
-      if (!line.file.empty()) AddLaunch(line);
+      const std::optional<uint32_t> number = numbers_.Next(line.kernel);
+      if (!line.file.empty()) AddLaunch(line, number.value_or(first_number_ + line.number));
     }
     first_number_ += launches;
     if (log.clock_khz < kMaxClockKhz) most_khz_ = std::max(most_khz_, log.clock_khz);
@@ -152,14 +180,13 @@ class RawImport {
   size_t launches() const { return launches_; }
 
  private:
-  void AddLaunch(const LaunchLine& line) {
+  void AddLaunch(const LaunchLine& line, uint32_t number) {
     absl::StatusOr<std::string> bytes = ReadResultFile(folder_ / line.file, kMaxRawBytes);
     if (!bytes.ok()) {
       recording_.Note(chunk::CleanName(std::string(bytes.status().message()), 256));
       return;
     }
-    RawLaunch launch{.kernel = line.kernel, .number = first_number_ + line.number,
-                     .scopes = line.scopes};
+    RawLaunch launch{.kernel = line.kernel, .number = number, .scopes = line.scopes};
     const absl::Status added = AddRawBufferUntrusted(
         absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes->data()), bytes->size()), launch,
         clock_, recording_);
@@ -178,6 +205,7 @@ class RawImport {
 
   const RunRecord& run_;
   const std::filesystem::path folder_;
+  Numbers numbers_;
   Recording& recording_;
   ClockEstimate clock_;
   std::vector<uint64_t> measured_khz_;
@@ -207,7 +235,11 @@ absl::StatusOr<Collected> CollectIntra(const RunRecord& run) {
   Logs logs = ReadLogs(folder);
   Recording recording;
   for (const std::string& note : logs.notes) recording.Note(note);
-  RawImport raw(run, folder, recording);
+  injected::Launches launches(run.assignment->workload().kernels(), run.started_monotonic_ns);
+  std::vector<std::string> unread;
+  RETURN_IF_ERROR(injected::ReadLaunches(run, &launches, &unread));
+  for (std::string& note : unread) recording.Note(std::move(note));
+  RawImport raw(run, folder, Numbers(launches), recording);
   for (const LaunchLog& log : logs.processes) raw.Add(log);
   double clock_hz = kDefaultClockHz;
   if (raw.launches() > 0) {
@@ -233,6 +265,7 @@ absl::StatusOr<Collected> CollectIntra(const RunRecord& run) {
   collected.dropped = recorded.losses.overwritten + recorded.losses.over_limit;
   collected.clock_hz = recorded.clock_hz;
   collected.notes = std::move(recorded.notes);
+  if (!launches.launches().empty()) collected.tables.push_back(launches.LaunchTable());
   RETURN_IF_ERROR(Encode(std::move(recorded.trace), std::move(recorded.instances), &collected),
                   "encoding the trace");
   return collected;

@@ -11,7 +11,7 @@
 #include "proto/status/status.h"
 #include "workers/backends/injected/launches.h"
 #include "workers/backends/injected/plan.h"
-#include "workers/backends/injected/reader.h"
+#include "workers/backends/injected/read_launches.h"
 #include "workers/backends/result_file.h"
 #include "workers/backends/scopes/importer.h"
 #include "workers/backends/scopes/options.h"
@@ -19,7 +19,6 @@
 namespace sextant::backends {
 namespace {
 
-constexpr char kActivity[] = "activity";  // the instrument that sees launches
 constexpr size_t kMaxResultFiles = 64 * 1024;
 constexpr uint64_t kMaxFileBytes = uint64_t{8} << 30;
 constexpr size_t kMaxNamedBytes = 64;
@@ -39,23 +38,6 @@ void ImportFiles(const RunRecord& run, scopes::ScopesImporter* importer) {
                                   " was left out: ", status.message()));
     }
   }
-}
-
-// What CUPTI saw of the launches, where it was asked and could.
-absl::Status ReadLaunches(const RunRecord& run, injected::Launches* launches) {
-  bool truncated = false;
-  ASSIGN_OR_RETURN(const std::vector<std::string> files,
-                   injected::ListFiles(run.results_dir, kActivity, &truncated));
-  for (const std::string& file : files) {
-    const absl::StatusOr<injected::Process> process = injected::ReadFile(
-        run.results_dir / file,
-        [&](const injected::Process& from, uint32_t type, std::string_view payload) {
-          launches->Take(from, type, payload);
-        });
-    if (process.ok()) launches->EndProcess(*process);
-  }
-  launches->Finish();
-  return absl::OkStatus();
 }
 
 std::vector<scopes::KnownLaunch> Known(const injected::Launches& launches, uint64_t began_ns) {
@@ -134,8 +116,8 @@ absl::StatusOr<LaunchPlan> ScopesBackend::Prepare(const v1::Assignment& assignme
   ASSIGN_OR_RETURN(const scopes::Options options, scopes::ParseOptions(assignment.spec()));
   LaunchPlan plan;
   if (options.launches && injected::ProbeInjection(site_, Name()).available()) {
-    ASSIGN_OR_RETURN(plan, injected::PlanInjection(site_, assignment, kActivity,
-                                                   {{absl::StrCat(kActivity, ".light"), "1"}}));
+    ASSIGN_OR_RETURN(plan, injected::PlanInjection(site_, assignment, injected::kActivityInstrument,
+                                                   {{injected::kLightOption, "1"}}));
   } else {
     plan.argv.assign(workload.argv().begin(), workload.argv().end());
   }
@@ -148,7 +130,8 @@ absl::StatusOr<Collected> ScopesBackend::Collect(const RunRecord& run) const {
   injected::Launches launches(
       run.assignment != nullptr ? run.assignment->workload().kernels() : "",
       run.started_monotonic_ns);
-  RETURN_IF_ERROR(ReadLaunches(run, &launches));
+  std::vector<std::string> unread;
+  RETURN_IF_ERROR(injected::ReadLaunches(run, &launches, &unread));
   scopes::ScopesImporter importer(run.started_monotonic_ns,
                                   Known(launches, run.started_monotonic_ns));
   ImportFiles(run, &importer);
@@ -167,6 +150,7 @@ absl::StatusOr<Collected> ScopesBackend::Collect(const RunRecord& run) const {
     collected.tables.push_back(launches.KernelTable());
   }
   collected.notes = std::move(imported.notes);
+  for (std::string& note : unread) collected.notes.push_back(std::move(note));
   RETURN_IF_ERROR(chunk::EncodeTrace(std::move(imported.trace), std::move(imported.instances),
                                      [&collected](chunk::EncodedChunk encoded) {
                                        collected.chunks.push_back(std::move(encoded.bytes));
