@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "proto/status/status.h"
 #include "proto/table/table.h"
 #include "server/analysis/compare.h"
@@ -19,24 +18,18 @@
 namespace sextant::analysis {
 namespace {
 
-// What stands before the parameters of a demangled name.
-std::string ShortKernel(absl::string_view name) {
-  name = absl::StripPrefix(name, "void ");
-  return std::string(name.substr(0, std::min(name.find('('), name.find('<'))));
-}
-
 // Empty for passes all of whose launches are of one kernel.
 LaunchedKernels KernelsByLaunch(const std::vector<PassLaunches>& passes) {
   LaunchedKernels all;
   for (const PassLaunches& pass : passes) {
-    const v1::DataColumn* launch = table::Find(pass.launches, "launch");
-    const v1::DataColumn* kernel = table::Find(pass.launches, "kernel");
+    const v1::DataColumn* launch = table::Find(*pass.launches, "launch");
+    const v1::DataColumn* kernel = table::Find(*pass.launches, "kernel");
     if (launch == nullptr || launch->ints().empty() || kernel == nullptr || kernel->texts().empty() ||
         kernel->dictionary_size() < 2)
       continue;
     Aligner::Kernels kernels;
     std::set<std::string> names;
-    for (uint64_t row = 0; row < pass.launches.rows(); ++row) {
+    for (uint64_t row = 0; row < pass.launches->rows(); ++row) {
       std::string name = ShortKernel(std::string(table::TextAt(*kernel, row)));
       names.insert(name);
       kernels[static_cast<uint32_t>(launch->ints(static_cast<int>(row)))] = std::move(name);
@@ -48,55 +41,21 @@ LaunchedKernels KernelsByLaunch(const std::vector<PassLaunches>& passes) {
 
 }  // namespace
 
-absl::StatusOr<v1::TaskInfo> Analysis::FindTask(int64_t job_id, const std::string& path) {
-  if (!path.empty()) {
-    ASSIGN_OR_RETURN(auto task, reads_->Task(job_id, path));
-    if (task.kind() != "profile")
-      return absl::InvalidArgumentError(absl::StrCat("task: ", path, " is a ", task.kind(),
-                                                     " task; name one of kind profile"));
-    return task;
-  }
-  v1::GetJobRequest page;
-  page.set_job_id(job_id);
-  page.set_with_tasks(true);
-  std::vector<v1::TaskInfo> found;
-  for (bool more = true; more;) {
-    ASSIGN_OR_RETURN(auto job, reads_->Get(page, limits_.max_page_size()));
-    for (auto& task : *job.mutable_tasks())
-      if (task.kind() == "profile") found.push_back(std::move(task));
-    more = job.more_tasks() && !job.tasks().empty();
-    if (more) page.set_tasks_after(job.tasks(job.tasks_size() - 1).path());
-  }
-  if (found.empty())
-    return absl::FailedPreconditionError(
-        absl::StrCat("job ", job_id, " has no profile task: nothing in it records a trace"));
-  if (found.size() > 1) {
-    std::vector<std::string> names;
-    for (const auto& task : found)
-      if (names.size() < 10) names.push_back(task.path());
-    return absl::InvalidArgumentError(absl::StrCat("task: required, the job has ", found.size(),
-                                                   " profile tasks: ", absl::StrJoin(names, ", "),
-                                                   found.size() > names.size() ? ", …" : ""));
-  }
-  return std::move(found.front());
-}
-
-absl::StatusOr<std::vector<v1::PassInfo>> Analysis::Passes(int64_t job_id,
-                                                           const std::string& path) {
-  v1::ListPassesRequest page;
-  page.set_job_id(job_id);
-  page.set_task(path);
-  std::vector<v1::PassInfo> passes;
-  for (bool more = true; more;) {
-    ASSIGN_OR_RETURN(auto some, reads_->Passes(page, limits_.max_page_size()));
-    for (auto& pass : *some.mutable_passes()) passes.push_back(std::move(pass));
-    more = some.more() && !some.passes().empty();
-    if (more) page.set_after_pass_id(passes.back().pass_id());
-  }
-  std::stable_sort(passes.begin(), passes.end(), [](const auto& a, const auto& b) {
-    return std::make_pair(a.task_id(), a.ordinal()) < std::make_pair(b.task_id(), b.ordinal());
-  });
-  return passes;
+absl::StatusOr<Evidence> Analysis::Gather(const v1::Subject& subject) {
+  ASSIGN_OR_RETURN(auto task, FindTask(subject.job_id(), subject.task()));
+  ASSIGN_OR_RETURN(auto passes, Passes(subject.job_id(), task.path()));
+  EvidenceSources sources;
+  sources.table = [this](const v1::PassInfo& pass, absl::string_view table) {
+    return tables_.Read(pass, table);
+  };
+  sources.trace = [this](const v1::PassInfo& pass, const trace::ReadRequest& request,
+                         absl::FunctionRef<absl::Status(const chunk::Decoded&)> use) {
+    return reader_.Read(pass.result().trace_digest(), request, use);
+  };
+  sources.artifact = [this](const v1::Artifact& artifact, uint64_t max_bytes) {
+    return blobs_->ReadAll(artifact.digest(), max_bytes);
+  };
+  return Evidence::Make(std::move(sources), std::move(task), std::move(passes), subject);
 }
 
 absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& request) {
@@ -109,17 +68,9 @@ absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& re
 
 absl::StatusOr<std::vector<PassLaunches>> Analysis::Launches(
     const std::vector<v1::PassInfo>& passes) {
-  std::vector<PassLaunches> launches;
-  for (const v1::PassInfo& pass : passes) {
-    if (pass.state() != v1::DONE) continue;
-    const auto names = PassTables::Names(pass);
-    if (std::find(names.begin(), names.end(), "launches") == names.end()) continue;
-    auto table = tables_.Read(pass, "launches");
-    if (absl::IsNotFound(table.status())) continue;  // removed by retention
-    RETURN_IF_ERROR(table.status());
-    launches.push_back({&pass, *std::move(table)});
-  }
-  return launches;
+  return ReadLaunches([this](const v1::PassInfo& pass, absl::string_view table) {
+    return tables_.Read(pass, table);
+  }, passes);
 }
 
 absl::StatusOr<v1::Comparison> Analysis::Compare(const v1::CompareJobsRequest& request) {
@@ -150,10 +101,10 @@ absl::StatusOr<v1::GetTableResponse> Analysis::Table(const v1::GetTableRequest& 
   v1::GetTableResponse response;
   for (std::string& name : PassTables::Names(pass)) response.add_tables(std::move(name));
   if (request.table().empty()) return response;
-  ASSIGN_OR_RETURN(const v1::DataTable table, tables_.Read(pass, request.table()));
-  response.set_total_rows(table.rows());
+  ASSIGN_OR_RETURN(const analysis::Table table, tables_.Read(pass, request.table()));
+  response.set_total_rows(table->rows());
   ASSIGN_OR_RETURN(*response.mutable_table(),
-                   SliceTable(table, request.first_row(),
+                   SliceTable(*table, request.first_row(),
                               request.max_rows() == 0 ? 1000 : request.max_rows(),
                               {request.columns().begin(), request.columns().end()}));
   return response;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "sextant/v1/sextant.pb.h"
+#include "server/analysis/evidence.h"
 #include "server/analysis/pass_tables.h"
 #include "server/analysis/perturbation.h"
 #include "server/store/blobs.h"
@@ -28,6 +29,7 @@ class Analysis {
            v1::ServiceLimits limits)
       : reads_(reads),
         traces_(traces),
+        blobs_(blobs),
         tables_(blobs),
         reader_(traces),
         limits_(std::move(limits)) {}
@@ -51,15 +53,19 @@ class Analysis {
   absl::Status Export(const v1::ExportTraceRequest& request, Sink sink);
 
  private:
-  // The profile task of that path, or the only one.
-  absl::StatusOr<v1::TaskInfo> FindTask(int64_t job_id, const std::string& path);
-  // Of a task, or of the job when `path` is empty.
-  absl::StatusOr<std::vector<v1::PassInfo>> Passes(int64_t job_id, const std::string& path);
-  // Of the passes that ended well and left `launches`; borrows `passes`.
+  // What the passes of a task left, about one kernel: what every other answer begins with.
+  absl::StatusOr<Evidence> Gather(const v1::Subject& subject);
+  absl::StatusOr<v1::TaskInfo> FindTask(int64_t job_id, const std::string& path) {
+    return FindProfileTask(reads_, limits_, job_id, path);
+  }
+  absl::StatusOr<std::vector<v1::PassInfo>> Passes(int64_t job_id, const std::string& path) {
+    return ReadPasses(reads_, limits_, job_id, path);
+  }
   absl::StatusOr<std::vector<PassLaunches>> Launches(const std::vector<v1::PassInfo>& passes);
 
   store::JobReads* const reads_;
   store::TraceStore* const traces_;
+  store::BlobStore* const blobs_;
   const PassTables tables_;
   trace::Reader reader_;
   const v1::ServiceLimits limits_;

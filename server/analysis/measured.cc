@@ -9,6 +9,8 @@
 #include "proto/status/status.h"
 #include "proto/table/table.h"
 #include "server/analysis/bootstrap.h"
+#include "server/analysis/evidence.h"
+#include "server/analysis/pass_kind.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/selection.h"
 
@@ -18,11 +20,6 @@ namespace {
 using Passes = std::vector<const v1::PassInfo*>;
 using ByClass = std::map<std::string, Passes>;
 using Kinds = std::map<std::string, ByClass>;   // by kind, then machine class
-
-bool EndedWell(const v1::PassInfo& pass) {
-  return pass.state() == v1::DONE && pass.has_result() && !pass.result().has_failure() &&
-         !pass.result().partial();
-}
 
 Kinds KindsOf(absl::Span<const v1::PassInfo> passes) {
   Kinds kinds;
@@ -70,11 +67,6 @@ PassPair Choose(const std::string& kind, const ByClass& a, const ByClass& b) {
   return {kind, MeasuredAs(*best_a->front()).backend(), *best_a, *best_b};
 }
 
-bool HasTable(const v1::PassInfo& pass, absl::string_view table) {
-  const auto names = PassTables::Names(pass);
-  return std::find(names.begin(), names.end(), table) != names.end();
-}
-
 size_t Fewest(const PassPair& pair) { return std::min(pair.a.size(), pair.b.size()); }
 
 // The best pair by `rank` (below 0: not to be used), then with the most passes.
@@ -113,7 +105,7 @@ class Side {
       auto table = ReadTable(*pass, "launches");
       if (absl::IsNotFound(table.status())) continue;
       RETURN_IF_ERROR(table.status());
-      AddLaunches(*table);
+      AddLaunches(**table);
       Use(*pass);
     }
     return absl::OkStatus();
@@ -163,9 +155,9 @@ class Side {
     Counters found;
     for (const v1::PassInfo* pass : passes) {
       Counters here;
-      if (HasTable(*pass, "counters")) {
+      if (PassTables::HasTable(*pass, "counters")) {
         auto table = ReadTable(*pass, "counters");
-        if (table.ok()) AddCounters(*table, &here);
+        if (table.ok()) AddCounters(**table, &here);
         else if (!absl::IsNotFound(table.status())) return table.status();
       }
       for (const v1::Counter& counter : pass->result().counters()) {
@@ -187,7 +179,7 @@ class Side {
   }
 
  private:
-  absl::StatusOr<v1::DataTable> ReadTable(const v1::PassInfo& pass, const char* name) {
+  absl::StatusOr<Table> ReadTable(const v1::PassInfo& pass, const char* name) {
     auto table = tables_.Read(pass, name);
     if (absl::IsNotFound(table.status()))
       out_.notes.push_back(absl::StrCat("pass ", pass.pass_id(), ": its table ", name, " is gone"));
@@ -344,7 +336,7 @@ absl::StatusOr<MeasuredPair> Measure(const PassTables& tables, trace::Reader* re
 
   const PassPair* const launches = Best(pairs, [](const PassPair& pair) {
     if (!TimesKernels(pair.backend) ||
-        !BothHave(pair, [](const v1::PassInfo& pass) { return HasTable(pass, "launches"); }))
+        !BothHave(pair, [](const v1::PassInfo& pass) { return PassTables::HasTable(pass, "launches"); }))
       return -1;
     return IsCleanPass(*pair.a.front()) ? 2 : pair.backend == "activity" ? 1 : 0;
   });

@@ -1,7 +1,9 @@
 #include "server/analysis/pass_tables.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -36,16 +38,54 @@ std::vector<std::string> PassTables::Names(const v1::PassInfo& pass) {
   return names;
 }
 
-absl::StatusOr<v1::DataTable> PassTables::Read(const v1::PassInfo& pass,
-                                               absl::string_view name) const {
+bool PassTables::HasTable(const v1::PassInfo& pass, absl::string_view table) {
+  const auto& artifacts = pass.result().artifacts();
+  return std::any_of(artifacts.begin(), artifacts.end(), [table](const v1::Artifact& artifact) {
+    return IsTable(artifact) && absl::string_view(artifact.name()) == absl::StrCat(std::string(table), kSuffix);
+  });
+}
+
+uint64_t PassTables::cached_bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return cached_bytes_;
+}
+
+Table PassTables::Find(const std::string& digest) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = by_digest_.find(digest);
+  if (found == by_digest_.end()) return nullptr;
+  cached_.splice(cached_.begin(), cached_, found->second);
+  return found->second->table;
+}
+
+void PassTables::Keep(const std::string& digest, Table table) const {
+  const uint64_t bytes = table->SpaceUsedLong();
+  if (bytes > max_cached_bytes_) return;
+  std::list<Cached> given_up;   // freed without the lock
+  absl::MutexLock lock(&mutex_);
+  if (by_digest_.contains(digest)) return;
+  while (cached_bytes_ + bytes > max_cached_bytes_) {
+    cached_bytes_ -= cached_.back().bytes;
+    by_digest_.erase(cached_.back().digest);
+    given_up.splice(given_up.begin(), cached_, std::prev(cached_.end()));
+  }
+  cached_.push_front({digest, std::move(table), bytes});
+  by_digest_[digest] = cached_.begin();
+  cached_bytes_ += bytes;
+}
+
+absl::StatusOr<Table> PassTables::Read(const v1::PassInfo& pass, absl::string_view name) const {
   for (const v1::Artifact& artifact : pass.result().artifacts()) {
     if (!IsTable(artifact) || NameOf(artifact) != name) continue;
+    if (Table cached = Find(artifact.digest()); cached != nullptr) return cached;
     ASSIGN_OR_RETURN(const std::string bytes,
                      blobs_->ReadAll(artifact.digest(), table::kMaxEncodedBytes), "table ", name,
                      " of pass ", pass.pass_id());
     ASSIGN_OR_RETURN(v1::DataTable read, table::DecodeUntrusted(bytes), "table ", name, " of pass ",
                      pass.pass_id());
-    return read;
+    auto table = std::make_shared<const v1::DataTable>(std::move(read));
+    Keep(artifact.digest(), table);
+    return table;
   }
   const std::vector<std::string> names = Names(pass);
   return absl::NotFoundError(absl::StrCat(

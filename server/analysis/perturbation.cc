@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "proto/table/table.h"
+#include "server/analysis/pass_kind.h"
 #include "server/analysis/quantile.h"
 #include "server/analysis/selection.h"
 
@@ -30,7 +30,7 @@ struct Kind {
 };
 
 void Add(const PassLaunches& pass, Kind* kind) {
-  const v1::DataTable& table = pass.launches;
+  const v1::DataTable& table = *pass.launches;
   const v1::DataColumn* kernel = table::Find(table, "kernel");
   if (kernel == nullptr || kernel->texts().empty()) return;
   const v1::DataColumn* duration = table::Find(table, "duration_ns");
@@ -92,12 +92,6 @@ void Judge(const Kernel& clean, const Kernel& seen, bool timed, v1::Perturbation
 }
 
 }  // namespace
-
-std::string KindOfPass(const v1::PassSpec& spec) {
-  const std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
-  return absl::StrCat(spec.backend(), options.empty() ? "" : ":",
-                      absl::StrJoin(options, ",", absl::PairFormatter("=")));
-}
 
 bool TimesKernels(absl::string_view backend) {
   return backend != "counters" && backend != "ncu" && backend != "sassmetrics" &&

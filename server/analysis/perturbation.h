@@ -8,17 +8,17 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "sextant/v1/sextant.pb.h"
-#include "sextant/v1/table.pb.h"
+#include "server/analysis/pass_tables.h"
 
 namespace sextant::analysis {
 
 inline constexpr double kFlaggedRatio = 1.15;
 inline constexpr double kDisturbedRatio = 2.0;
 
-// A pass that ended well, and its table `launches` (without rows when it left none).
+// A pass that ended well, and its table `launches`.
 struct PassLaunches {
   const v1::PassInfo* pass = nullptr;
-  v1::DataTable launches;
+  Table launches;
 };
 
 // Clean: `activity`, with kernel records alone where there are such passes.
@@ -26,9 +26,6 @@ bool IsCleanPass(const v1::PassInfo& pass);
 
 // Whether launches take their own time under this backend: it neither replays nor serialises them.
 bool TimesKernels(absl::string_view backend);
-
-// A backend with its options, as on the command line: "activity:light=1".
-std::string KindOfPass(const v1::PassSpec& spec);
 
 // One certificate for each kernel and kind of instrumented pass (backend with its options), in order
 // of kernel and first pass. A ratio is the median duration over all launches of the kernel in these

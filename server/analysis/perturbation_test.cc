@@ -24,7 +24,7 @@ struct Launch {
   const char* code = "aa";
 };
 
-v1::DataTable Launches(const std::vector<Launch>& launches) {
+Table Launches(const std::vector<Launch>& launches) {
   table::Builder builder("launches");
   const auto kernel = builder.Text("kernel");
   const auto duration = builder.Int("duration_ns", "ns");
@@ -37,7 +37,7 @@ v1::DataTable Launches(const std::vector<Launch>& launches) {
     builder.Set(code, launch.code);
     builder.EndRow();
   }
-  return builder.Finish();
+  return std::make_shared<const v1::DataTable>(builder.Finish());
 }
 
 TEST_CASE("a certificate is the median of instrumented launches over that of clean ones") {
@@ -103,7 +103,7 @@ TEST_CASE("without a clean pass, or without durations, nothing is claimed") {
   CHECK(certificates[0].verdict() == "ok");
   CHECK(certificates[0].ratio() == 0);
 
-  CHECK(Perturbations(std::vector<PassLaunches>{{&scopes, v1::DataTable()}}).empty());
+  CHECK(Perturbations(std::vector<PassLaunches>{{&scopes, Launches({})}}).empty());
 }
 
 }  // namespace

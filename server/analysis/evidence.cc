@@ -1,0 +1,458 @@
+#include "server/analysis/evidence.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "proto/status/status.h"
+#include "server/analysis/columns.h"
+#include "server/analysis/pass_kind.h"
+#include "server/analysis/quantile.h"
+#include "server/analysis/selection.h"
+
+namespace sextant::analysis {
+namespace {
+
+// Tables that name kernels, where a pass left no `launches`.
+constexpr const char* kKernelTables[] = {"sass_metrics", "pc_samples", "counters", "instructions", "kernels"};
+// Tables that tell which code a kernel was.
+constexpr const char* kCodeTables[] = {"sass_metrics", "pc_samples", "kernels"};
+
+// How far a pass's durations can be trusted: 3 clean, 2 `activity`, 1 it disturbs, 0 it replays.
+int TimeRank(const v1::PassInfo& pass) {
+  if (IsCleanPass(pass)) return 3;
+  const std::string& backend = MeasuredAs(pass).backend();
+  return backend == "activity" ? 2 : TimesKernels(backend) ? 1 : 0;
+}
+
+double Median(std::vector<double> values) { return Quantiles(&values, {{0.5}})[0]; }
+
+std::string Some(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 8;
+  const size_t shown = std::min(names.size(), kShown);
+  return absl::StrCat(absl::StrJoin(names.begin(), names.begin() + shown, ", "),
+                      names.size() > shown ? absl::StrCat(" and ", names.size() - shown, " more") : "");
+}
+
+// By word of the column `kernel`, what the rows of a table say of each kernel.
+template <typename Use>
+void ForKernels(const v1::DataTable& table, Use use) {
+  const TextColumn kernel(table, "kernel");
+  if (!kernel) return;
+  for (uint64_t row = 0; row < table.rows(); ++row) use(row, kernel.Word(row), kernel[row]);
+}
+
+}  // namespace
+
+std::string ShortKernel(absl::string_view name) {
+  name = absl::StripPrefix(name, "void ");
+  return std::string(name.substr(0, std::min(name.find('('), name.find('<'))));
+}
+
+bool EndedWell(const v1::PassInfo& pass) {
+  return pass.state() == v1::DONE && pass.has_result() && !pass.result().has_failure() &&
+         !pass.result().partial();
+}
+
+absl::StatusOr<v1::TaskInfo> FindProfileTask(store::JobReads* reads, const v1::ServiceLimits& limits,
+                                             int64_t job_id, const std::string& path) {
+  if (!path.empty()) {
+    ASSIGN_OR_RETURN(auto task, reads->Task(job_id, path));
+    if (task.kind() != "profile")
+      return absl::InvalidArgumentError(absl::StrCat("task: ", path, " is a ", task.kind(),
+                                                     " task; name one of kind profile"));
+    return task;
+  }
+  v1::GetJobRequest page;
+  page.set_job_id(job_id);
+  page.set_with_tasks(true);
+  std::vector<v1::TaskInfo> found;
+  for (bool more = true; more;) {
+    ASSIGN_OR_RETURN(auto job, reads->Get(page, limits.max_page_size()));
+    for (auto& task : *job.mutable_tasks())
+      if (task.kind() == "profile") found.push_back(std::move(task));
+    more = job.more_tasks() && !job.tasks().empty();
+    if (more) page.set_tasks_after(job.tasks(job.tasks_size() - 1).path());
+  }
+  if (found.empty())
+    return absl::FailedPreconditionError(
+        absl::StrCat("job ", job_id, " has no profile task: nothing in it records a trace"));
+  if (found.size() > 1) {
+    std::vector<std::string> names;
+    for (const auto& task : found)
+      if (names.size() < 10) names.push_back(task.path());
+    return absl::InvalidArgumentError(absl::StrCat("task: required, the job has ", found.size(),
+                                                   " profile tasks: ", absl::StrJoin(names, ", "),
+                                                   found.size() > names.size() ? ", …" : ""));
+  }
+  return std::move(found.front());
+}
+
+absl::StatusOr<std::vector<v1::PassInfo>> ReadPasses(store::JobReads* reads,
+                                                     const v1::ServiceLimits& limits, int64_t job_id,
+                                                     const std::string& path) {
+  v1::ListPassesRequest page;
+  page.set_job_id(job_id);
+  page.set_task(path);
+  std::vector<v1::PassInfo> passes;
+  for (bool more = true; more;) {
+    ASSIGN_OR_RETURN(auto some, reads->Passes(page, limits.max_page_size()));
+    for (auto& pass : *some.mutable_passes()) passes.push_back(std::move(pass));
+    more = some.more() && !some.passes().empty();
+    if (more) page.set_after_pass_id(passes.back().pass_id());
+  }
+  std::stable_sort(passes.begin(), passes.end(), [](const auto& a, const auto& b) {
+    return std::make_pair(a.task_id(), a.ordinal()) < std::make_pair(b.task_id(), b.ordinal());
+  });
+  return passes;
+}
+
+absl::StatusOr<std::vector<PassLaunches>> ReadLaunches(
+    const decltype(EvidenceSources::table)& table, const std::vector<v1::PassInfo>& passes) {
+  std::vector<PassLaunches> launches;
+  for (const v1::PassInfo& pass : passes) {
+    if (pass.state() != v1::DONE || !Evidence::Has(pass, "launches")) continue;
+    auto read = table(pass, "launches");
+    if (absl::IsNotFound(read.status())) continue;  // removed by retention
+    RETURN_IF_ERROR(read.status());
+    launches.push_back({&pass, *std::move(read)});
+  }
+  return launches;
+}
+
+absl::StatusOr<Evidence> Evidence::Make(EvidenceSources sources, v1::TaskInfo task,
+                                        std::vector<v1::PassInfo> passes, const v1::Subject& subject) {
+  Evidence evidence;
+  evidence.sources_ = std::move(sources);
+  evidence.task_ = std::move(task);
+  evidence.passes_ = std::move(passes);
+  evidence.include_disturbed_ = subject.include_disturbed();
+  evidence.quantiles_.assign(subject.quantiles().begin(), subject.quantiles().end());
+  if (evidence.quantiles_.empty()) evidence.quantiles_ = {0.2, 0.5, 0.8};
+  std::map<std::string, int> classes;
+  int most = 0;
+  for (const v1::PassInfo& pass : evidence.passes_)
+    if (EndedWell(pass)) most = std::max(most, ++classes[pass.result().provenance().machine_class()]);
+  if (most == 0) {
+    const absl::Status why = SelectPasses(evidence.passes_, "").status();
+    return why.ok() ? absl::FailedPreconditionError("no pass ended well") : why;
+  }
+  for (const auto& [name, count] : classes)
+    if (count == most) evidence.machine_class_ = name;
+  ASSIGN_OR_RETURN(evidence.launches_, ReadLaunches(evidence.sources_.table, evidence.passes_));
+  evidence.certificates_ = Perturbations(evidence.launches_);
+  evidence.FindKernels();
+  RETURN_IF_ERROR(evidence.ChooseKernel(subject));
+  evidence.ChooseCode();
+  return evidence;
+}
+
+void Evidence::FindKernels() {
+  int best = -1;
+  for (const PassLaunches& one : launches_)
+    if (EndedWell(*one.pass)) best = std::max(best, TimeRank(*one.pass));
+  struct Seen {
+    std::vector<double> total_ns;   // [passes]
+    uint64_t launches = 0;
+    std::set<std::string> codes;
+  };
+  std::map<std::string, Seen, std::less<>> seen;
+  for (const PassLaunches& one : launches_) {
+    const v1::DataTable& table = *one.launches;
+    const NumberColumn duration(table, "duration_ns");
+    const TextColumn code(table, "sass_digest");
+    struct Here {
+      std::string name;
+      double total_ns = 0;
+      uint64_t launches = 0;
+      std::set<std::string_view> codes;
+    };
+    std::map<uint32_t, Here> here;
+    ForKernels(table, [&](uint64_t row, uint32_t word, std::string_view name) {
+      Here& kernel = here[word];
+      if (kernel.launches++ == 0) kernel.name = name;
+      kernel.total_ns += duration.Positive(row);
+      if (!code[row].empty()) kernel.codes.insert(code[row]);
+    });
+    for (auto& [word, kernel] : here) {
+      Seen& all = seen[kernel.name];
+      if (EndedWell(*one.pass) && TimeRank(*one.pass) == best && kernel.total_ns > 0)
+        all.total_ns.push_back(kernel.total_ns);
+      all.launches = std::max(all.launches, kernel.launches);
+      all.codes.insert(kernel.codes.begin(), kernel.codes.end());
+    }
+  }
+  if (seen.empty()) {
+    for (const v1::PassInfo& pass : passes_)
+      for (const char* const name : kKernelTables) {
+        if (!EndedWell(pass) || !Has(pass, name)) continue;
+        if (const auto table = sources_.table(pass, name); table.ok())
+          if (const v1::DataColumn* kernel = table::Find(**table, "kernel"); kernel != nullptr)
+            for (const std::string& word : kernel->dictionary())
+              if (!word.empty()) seen[word];
+      }
+  }
+  for (auto& [name, all] : seen)
+    kernels_.push_back({name, all.total_ns.empty() ? 0 : Median(std::move(all.total_ns)), all.launches,
+                        std::move(all.codes)});
+  std::stable_sort(kernels_.begin(), kernels_.end(),
+                   [](const auto& a, const auto& b) { return a.total_ns > b.total_ns; });
+}
+
+absl::Status Evidence::ChooseKernel(const v1::Subject& subject) {
+  if (subject.kernel().empty()) {
+    if (!kernels_.empty()) kernel_ = kernels_.front().name;
+  } else {
+    std::vector<std::string> names, alike;
+    for (const KernelUse& kernel : kernels_) {
+      if (kernel.name == subject.kernel()) kernel_ = kernel.name;
+      if (ShortKernel(kernel.name) == subject.kernel()) alike.push_back(kernel.name);
+      names.push_back(kernel.name);
+    }
+    if (kernel_.empty() && alike.size() == 1) kernel_ = alike.front();
+    if (kernel_.empty() && alike.size() > 1)
+      return absl::InvalidArgumentError(absl::StrCat("kernel: ", alike.size(), " kernels are called \"",
+                                                     subject.kernel(), "\"; name one in full: ", Some(alike)));
+    if (kernel_.empty())
+      return absl::NotFoundError(absl::StrCat(
+          "kernel: task ", task_.path(), " launched no kernel \"", subject.kernel(), "\"; ",
+          names.empty() ? "its passes tell of none" : absl::StrCat("it launched ", Some(names))));
+  }
+  for (const PassLaunches& one : launches_) {
+    const TextColumn kernel(*one.launches, "kernel");
+    const NumberColumn launch(*one.launches, "launch");
+    if (!kernel || !launch) continue;
+    const std::vector<bool> is = kernel.Words([&](absl::string_view word) { return word == kernel_; });
+    if (is.size() < 2) continue;
+    auto& of = launch_is_of_kernel_[one.pass->pass_id()];
+    for (uint64_t row = 0; row < one.launches->rows(); ++row)
+      of[static_cast<int64_t>(launch[row])] = is[kernel.Word(row)];
+  }
+  return absl::OkStatus();
+}
+
+std::set<std::string> Evidence::CodesIn(const v1::PassInfo& pass) const {
+  std::set<std::string> codes;
+  const auto look = [&](const v1::DataTable& table) {
+    const TextColumn kernel(table, "kernel"), code(table, "sass_digest");
+    if (!kernel || !code) return;
+    const std::vector<bool> is = kernel.Words([&](absl::string_view word) { return word == kernel_; });
+    for (uint64_t row = 0; row < table.rows(); ++row)
+      if (is[kernel.Word(row)] && !code[row].empty()) codes.emplace(code[row]);
+  };
+  for (const PassLaunches& one : launches_)
+    if (one.pass->pass_id() == pass.pass_id()) look(*one.launches);
+  for (const char* const name : kCodeTables) {
+    if (!codes.empty()) break;
+    if (!Has(pass, name)) continue;
+    if (const auto table = sources_.table(pass, name); table.ok()) look(**table);
+  }
+  return codes;
+}
+
+void Evidence::ChooseCode() {
+  // By rank of the pass, then by how many passes ran it.
+  std::map<std::string, std::pair<int, int>> votes;
+  for (const v1::PassInfo& pass : passes_) {
+    if (!EndedWell(pass) || pass.result().provenance().machine_class() != machine_class_) continue;
+    for (const std::string& code : CodesIn(pass)) {
+      auto& [rank, count] = votes[code];
+      const int here = TimeRank(pass) >= 2 ? 1 : 0;
+      if (here > rank) count = 0;
+      if (here >= rank) ++count;
+      rank = std::max(rank, here);
+    }
+  }
+  std::pair<int, int> best = {-1, 0};
+  for (const auto& [code, vote] : votes)
+    if (vote > best) {
+      best = vote;
+      code_ = code;
+    }
+}
+
+PassList Evidence::Choose(absl::string_view backend, const Want& want, bool one_kind,
+                          bool only_if_any, v1::Basis* basis) const {
+  std::map<std::string, PassList> usable;                        // by kind
+  std::map<std::pair<std::string, std::string>, PassList> left;  // by kind and why
+  std::vector<std::string> order;
+  for (const v1::PassInfo& pass : passes_) {
+    const v1::PassSpec& spec = MeasuredAs(pass);
+    if (spec.backend() != std::string(backend)) continue;
+    const std::string kind = KindOfPass(spec);
+    const auto why = [&]() -> std::string {
+      if (pass.state() == v1::CANCELLED) return "cancelled";
+      if (pass.state() == v1::FAILED || pass.result().has_failure()) return "failed";
+      if (pass.state() != v1::DONE || !pass.has_result()) return "not ended yet";
+      if (pass.result().partial()) return "ended early";
+      if (pass.result().provenance().machine_class() != machine_class_)
+        return absl::StrCat("another machine class: ", pass.result().provenance().machine_class());
+      if (want.table != nullptr && !Has(pass, want.table))
+        return absl::StrCat("left no table ", want.table);
+      if (want.trace && pass.result().trace_digest().empty()) return "left no trace";
+      if (want.times && !include_disturbed_)
+        for (const v1::Perturbation& one : certificates_)
+          if (one.kernel() == kernel_ && one.verdict() == "disturbed" &&
+              std::find(one.pass_ids().begin(), one.pass_ids().end(), pass.pass_id()) != one.pass_ids().end())
+            return one.why();
+      if (want.same_code && !code_.empty())
+        if (const auto codes = CodesIn(pass); !codes.empty() && !codes.contains(code_))
+          return absl::StrCat("ran other code of the kernel (SASS ", codes.begin()->substr(0, 12),
+                              ", not ", code_.substr(0, 12), ")");
+      return "";
+    }();
+    if (!why.empty()) {
+      left[{kind, why}].push_back(&pass);
+      continue;
+    }
+    if (usable[kind].empty()) order.push_back(kind);
+    usable[kind].push_back(&pass);
+  }
+  if (only_if_any && usable.empty() && left.empty()) return {};
+  const std::string* best = nullptr;
+  for (const std::string& kind : order)
+    if (best == nullptr || usable[kind].size() > usable[*best].size()) best = &kind;
+  PassList joined;
+  const auto add = [&](const std::string& kind, const PassList& passes, absl::string_view why) {
+    v1::PassSet* const set = basis->add_passes();
+    set->set_backend(kind);
+    set->set_used_for(want.used_for);
+    set->set_left_out(std::string(why));
+    for (const v1::PassInfo* pass : passes) set->add_pass_ids(pass->pass_id());
+  };
+  for (const std::string& kind : order) {
+    if (one_kind && &kind != best) {
+      add(kind, usable[kind], absl::StrCat("other options than those of ", *best));
+      continue;
+    }
+    add(kind, usable[kind], "");
+    joined.insert(joined.end(), usable[kind].begin(), usable[kind].end());
+  }
+  for (const auto& [kind_why, passes] : left) add(kind_why.first, passes, kind_why.second);
+  std::set<std::string> known;
+  for (const v1::Provenance& one : basis->provenance()) known.insert(one.SerializeAsString());
+  for (v1::Provenance& one : DistinctProvenance(joined))
+    if (known.insert(one.SerializeAsString()).second) *basis->add_provenance() = std::move(one);
+  return joined;
+}
+
+PassList Evidence::Take(const std::vector<std::string>& backends, const Want& want,
+                        v1::Basis* basis) const {
+  for (const std::string& backend : backends)
+    if (PassList joined = Choose(backend, want, true, true, basis); !joined.empty()) return joined;
+  return {};
+}
+
+PassList Evidence::TakeAllKinds(absl::string_view backend, const Want& want, v1::Basis* basis) const {
+  return Choose(backend, want, false, true, basis);
+}
+
+bool Evidence::Has(const v1::PassInfo& pass, absl::string_view table) {
+  return PassTables::HasTable(pass, table);
+}
+
+absl::StatusOr<Table> Evidence::Read(const v1::PassInfo& pass, absl::string_view table) const {
+  return sources_.table(pass, table);
+}
+
+absl::Status Evidence::ReadTrace(const v1::PassInfo& pass, const trace::ReadRequest& request,
+                                 absl::FunctionRef<absl::Status(const chunk::Decoded&)> use) const {
+  return sources_.trace(pass, request, use);
+}
+
+absl::StatusOr<std::string> Evidence::ReadArtifact(const v1::Artifact& artifact,
+                                                   uint64_t max_bytes) const {
+  return sources_.artifact(artifact, max_bytes);
+}
+
+bool Evidence::IsOfKernel(const v1::PassInfo& pass, int64_t launch) const {
+  const auto of = launch_is_of_kernel_.find(pass.pass_id());
+  if (of == launch_is_of_kernel_.end()) return true;
+  const auto found = of->second.find(launch);
+  return found != of->second.end() && found->second;
+}
+
+bool Evidence::IsKernel(absl::string_view name) const {
+  return kernel_.empty() || name == kernel_ || name == ShortKernel(kernel_);
+}
+
+std::vector<double> Evidence::CleanDurationsNs(v1::Basis* basis) const {
+  std::map<int, PassList> tiers;
+  for (const PassLaunches& one : launches_)
+    if (EndedWell(*one.pass) && one.pass->result().provenance().machine_class() == machine_class_)
+      tiers[TimeRank(*one.pass)].push_back(one.pass);
+  for (int rank = 3; rank >= 1; --rank) {
+    std::vector<double> durations_ns;
+    PassList used;
+    for (const PassLaunches& one : launches_) {
+      const auto& tier = tiers[rank];
+      if (std::find(tier.begin(), tier.end(), one.pass) == tier.end()) continue;
+      const TextColumn kernel(*one.launches, "kernel");
+      const NumberColumn duration(*one.launches, "duration_ns");
+      if (!kernel) continue;
+      const auto is = kernel.Words([&](absl::string_view word) { return word == kernel_; });
+      const size_t before = durations_ns.size();
+      for (uint64_t row = 0; row < one.launches->rows(); ++row)
+        if (is[kernel.Word(row)] && duration.Positive(row) > 0) durations_ns.push_back(duration[row]);
+      if (durations_ns.size() > before) used.push_back(one.pass);
+    }
+    if (durations_ns.empty()) continue;
+    std::map<std::string, v1::PassSet> sets;
+    for (const v1::PassInfo* pass : used) {
+      v1::PassSet& set = sets[KindOfPass(MeasuredAs(*pass))];
+      set.add_pass_ids(pass->pass_id());
+      set.set_used_for("time of the kernel");
+    }
+    for (auto& [kind, set] : sets) {
+      set.set_backend(kind);
+      *basis->add_passes() = std::move(set);
+    }
+    if (rank == 1)
+      basis->add_notes("no clean pass timed the kernel: its time is that of instrumented passes; add --pass "
+                       "activity:light=1*5");
+    return durations_ns;
+  }
+  return {};
+}
+
+Evidence::LaunchRow Evidence::AnyLaunch() const {
+  LaunchRow best;
+  std::pair<int, int> best_rank = {-1, -1};
+  for (const PassLaunches& one : launches_) {
+    if (!EndedWell(*one.pass) || one.pass->result().provenance().machine_class() != machine_class_) continue;
+    const TextColumn kernel(*one.launches, "kernel"), code(*one.launches, "sass_digest");
+    if (!kernel) continue;
+    for (uint64_t row = 0; row < one.launches->rows(); ++row) {
+      if (kernel[row] != kernel_) continue;
+      const std::pair<int, int> rank = {!code_.empty() && code[row] == code_ ? 1 : 0, TimeRank(*one.pass)};
+      if (rank <= best_rank) continue;
+      best_rank = rank;
+      best = {one.pass, one.launches, row};
+    }
+  }
+  return best;
+}
+
+void Evidence::Begin(v1::Basis* basis) const {
+  basis->set_job_id(task_.job_id());
+  basis->set_task(task_.path());
+  basis->set_kernel(kernel_);
+  basis->set_sass_digest(code_);
+  for (const double q : quantiles_) basis->add_quantiles(q);
+}
+
+void Evidence::Abstain(absl::string_view question, absl::string_view why, absl::string_view pass,
+                       v1::Basis* basis) const {
+  for (const v1::Abstention& one : basis->abstentions())
+    if (one.question() == std::string(question)) return;
+  v1::Abstention* const out = basis->add_abstentions();
+  out->set_question(std::string(question));
+  out->set_why(std::string(why));
+  out->set_pass(std::string(pass));
+  if (!pass.empty()) out->set_cost_s(ExpectedCostS(pass, passes_));
+}
+
+}  // namespace sextant::analysis

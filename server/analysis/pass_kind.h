@@ -1,0 +1,23 @@
+// Passes as the command line writes them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "sextant/v1/types.pb.h"
+
+namespace sextant::analysis {
+
+// A backend with its options: "activity:light=1".
+std::string KindOfPass(const v1::PassSpec& spec);
+
+// The reverse, with its number: "activity:light=1*5". What is not well formed becomes part of a name.
+v1::PassSpec ParsePass(absl::string_view text);
+
+// Seconds of the device that a pass would take, from what the passes of its task took: those of its backend, else
+// the fastest one times what the backend typically takes (job::TypicalCostOf).
+double ExpectedCostS(absl::string_view pass, absl::Span<const v1::PassInfo> passes);
+
+}  // namespace sextant::analysis
