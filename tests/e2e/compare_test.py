@@ -38,7 +38,7 @@ class Compare(ServiceTest):
         self.assertTrue([key for key in rows if key[0] == "kernel"])
         self.assertNotIn(("program", "", "wall"), rows)  # of a replay it says nothing
         fixed = rows["region", "first", "fixed"]
-        self.assertEqual(fixed["passes_a"], 3)
+        self.assertEqual(fixed["passes_a"], 6)
         self.assertEqual(fixed.get("relative", 0), 0)
         self.assertEqual(fixed["verdict"], "no difference", fixed)
         self.assertEqual(fixed["unit"], "ns")
