@@ -16,30 +16,6 @@
 #include "server/analysis/timeline.h"
 
 namespace sextant::analysis {
-namespace {
-
-// Empty for passes all of whose launches are of one kernel.
-LaunchedKernels KernelsByLaunch(const std::vector<PassLaunches>& passes) {
-  LaunchedKernels all;
-  for (const PassLaunches& pass : passes) {
-    const v1::DataColumn* launch = table::Find(*pass.launches, "launch");
-    const v1::DataColumn* kernel = table::Find(*pass.launches, "kernel");
-    if (launch == nullptr || launch->ints().empty() || kernel == nullptr || kernel->texts().empty() ||
-        kernel->dictionary_size() < 2)
-      continue;
-    Aligner::Kernels kernels;
-    std::set<std::string> names;
-    for (uint64_t row = 0; row < pass.launches->rows(); ++row) {
-      std::string name = ShortKernel(std::string(table::TextAt(*kernel, row)));
-      names.insert(name);
-      kernels[static_cast<uint32_t>(launch->ints(static_cast<int>(row)))] = std::move(name);
-    }
-    if (names.size() > 1) all[pass.pass->pass_id()] = std::move(kernels);
-  }
-  return all;
-}
-
-}  // namespace
 
 absl::StatusOr<Evidence> Analysis::Gather(const v1::Subject& subject) {
   ASSIGN_OR_RETURN(auto task, FindTask(subject.job_id(), subject.task()));
@@ -62,8 +38,8 @@ absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& re
   ASSIGN_OR_RETURN(const auto task, FindTask(request.job_id(), request.task()));
   ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), task.path()));
   ASSIGN_OR_RETURN(const auto launches, Launches(passes));
-  return MakeTimeline({&reader_, traces_, limits_}, request, task, passes, Perturbations(launches),
-                      KernelsByLaunch(launches));
+  return MakeTimeline({&reader_, traces_, &samples_, limits_}, request, task, passes,
+                      KnowledgeOf(launches));
 }
 
 absl::StatusOr<std::vector<PassLaunches>> Analysis::Launches(
@@ -126,8 +102,8 @@ absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request)
     v1::GetTimelineRequest wanted;
     wanted.set_job_id(request.job_id());
     wanted.set_max_instances(std::min<uint32_t>(limits_.max_timeline_instances(), 100));
-    timeline = MakeTimeline({&reader_, traces_, limits_}, wanted, *task, passes, certificates,
-                            KernelsByLaunch(launches));
+    timeline = MakeTimeline({&reader_, traces_, &samples_, limits_}, wanted, *task, passes,
+                            KnowledgeOf(launches));
   }
   return MakeReport(job, path, passes, timeline, certificates);
 }

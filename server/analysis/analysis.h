@@ -14,6 +14,7 @@
 #include "server/analysis/evidence.h"
 #include "server/analysis/pass_tables.h"
 #include "server/analysis/perturbation.h"
+#include "server/analysis/sample_cache.h"
 #include "server/store/blobs.h"
 #include "server/store/job_reads.h"
 #include "server/store/trace_chunks.h"
@@ -68,6 +69,7 @@ class Analysis {
   store::BlobStore* const blobs_;
   const PassTables tables_;
   trace::Reader reader_;
+  SampleCache samples_;
   const v1::ServiceLimits limits_;
 };
 

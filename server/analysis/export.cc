@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "proto/status/status.h"
-#include "server/analysis/aligner.h"
+#include "server/analysis/role_inference.h"
 #include "server/analysis/selection.h"
 #include "server/analysis/text.h"
 

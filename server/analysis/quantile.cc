@@ -23,6 +23,35 @@ std::vector<double> Quantiles(std::vector<double>* values, absl::Span<const doub
   return result;
 }
 
+std::vector<double> SelectQuantiles(absl::Span<double> values, absl::Span<const double> quantiles) {
+  std::vector<double> result;
+  result.reserve(quantiles.size());
+  size_t done = 0;   // values[0, done) are not greater than any behind
+  const size_t n = values.size();
+  for (const double q : quantiles) {
+    if (n == 0) {
+      result.push_back(std::numeric_limits<double>::quiet_NaN());
+      continue;
+    }
+    const double position = q * static_cast<double>(n - 1);
+    const size_t below = std::min(static_cast<size_t>(position), n - 1);
+    if (below >= done) {
+      std::nth_element(values.begin() + done, values.begin() + below, values.end());
+      done = below;
+    }
+    const double low = values[below];
+    const double part = position - static_cast<double>(below);
+    if (part <= 0 || below + 1 >= n) {
+      result.push_back(low);
+      continue;
+    }
+    // The least of what is behind stands next: where the following quantile looks first.
+    std::iter_swap(values.begin() + below + 1, std::min_element(values.begin() + below + 1, values.end()));
+    result.push_back(low + part * (values[below + 1] - low));
+  }
+  return result;
+}
+
 double Spread(absl::Span<const double> ascending) {
   const double median = Quantile(ascending, 0.5);
   if (!(median > 0)) return 0;

@@ -15,6 +15,9 @@ double Quantile(absl::Span<const double> ascending, double q);
 // Sorts `values` and returns one quantile for each of `quantiles`.
 std::vector<double> Quantiles(std::vector<double>* values, absl::Span<const double> quantiles);
 
+// The same in linear time for few quantiles, which ascend; reorders `values`.
+std::vector<double> SelectQuantiles(absl::Span<double> values, absl::Span<const double> quantiles);
+
 // (P80 − P20) ÷ P50 of ascending values; 0 when the median is 0.
 double Spread(absl::Span<const double> ascending);
 

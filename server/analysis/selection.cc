@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/chunk/chunk.h"
+#include "server/analysis/pass_kind.h"
 
 namespace sextant::analysis {
 namespace {
@@ -55,11 +56,34 @@ std::string Ordinals(const std::vector<const v1::PassInfo*>& passes) {
                       passes.size() > kShown ? " …" : "");
 }
 
+std::string Few(const std::vector<std::string>& names) {
+  constexpr size_t kShown = 6;
+  return absl::StrCat(absl::StrJoin(names.begin(), names.begin() + std::min(names.size(), kShown), ", "),
+                      names.size() > kShown ? ", …" : "");
+}
+
+// One set for each kind of pass.
+void AddSet(const std::vector<const v1::PassInfo*>& passes, const std::string& used_for,
+            const std::string& left_out, Selection* selection) {
+  std::map<std::string, v1::PassSet> kinds;
+  for (const v1::PassInfo* pass : passes) {
+    const std::string kind = KindOfPass(MeasuredAs(*pass));
+    v1::PassSet& set = kinds[kind];
+    set.set_backend(kind);
+    set.set_used_for(used_for);
+    set.set_left_out(left_out);
+    set.add_pass_ids(pass->pass_id());
+  }
+  for (auto& [kind, set] : kinds) selection->sets.push_back(std::move(set));
+  if (!left_out.empty()) selection->left_out += static_cast<uint32_t>(passes.size());
+}
+
 }  // namespace
 
 absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
                                        absl::string_view backend,
-                                       absl::FunctionRef<bool(const v1::PassInfo&)> disturbed) {
+                                       absl::FunctionRef<bool(const v1::PassInfo&)> disturbed,
+                                       const AllTraits& traits) {
   std::vector<const v1::PassInfo*> unfinished, cancelled, failed, partial, without_trace, changed;
   std::map<Group, std::vector<const v1::PassInfo*>> groups;
   size_t considered = 0;
@@ -130,25 +154,61 @@ absl::StatusOr<Selection> SelectPasses(absl::Span<const v1::PassInfo> passes,
     if (a.second.size() != b.second.size()) return a.second.size() < b.second.size();
     return a.second.front()->ordinal() > b.second.front()->ordinal();
   });
-  selection.joined = best->second;
+  const auto by_ordinal = [](const auto* a, const auto* b) { return a->ordinal() < b->ordinal(); };
+  std::sort(best->second.begin(), best->second.end(), by_ordinal);
+  Agreement agreement = Agree(best->second, traits);
+  selection.joined = std::move(agreement.joined);
   selection.group = NameOf(best->first);
-  std::sort(selection.joined.begin(), selection.joined.end(),
-            [](const auto* a, const auto* b) { return a->ordinal() < b->ordinal(); });
-  const auto leave_out = [&](const std::vector<const v1::PassInfo*>& left, absl::string_view why) {
+  // What was merged once under a name stays merged: a part of the group has a name of its own.
+  const bool part = !agreement.left_out.empty() ||
+                    std::any_of(changed.begin(), changed.end(), [&](const v1::PassInfo* pass) {
+                      return GroupOf(*pass) == best->first;
+                    });
+  if (part) {
+    std::string ids;
+    for (const v1::PassInfo* pass : selection.joined) absl::StrAppend(&ids, pass->pass_id(), ",");
+    absl::StrAppend(&selection.group, ":",
+                    absl::BytesToHexString(chunk::Digest(ids)).substr(0, 16));
+  }
+  AddSet(selection.joined, "time", "", &selection);
+  const auto leave_out = [&](const std::vector<const v1::PassInfo*>& left, const std::string& why) {
     if (left.empty()) return;
-    selection.left_out += left.size();
-    selection.notes.push_back(absl::StrCat(Ordinals(left), " left out: ", std::string(why)));
+    selection.notes.push_back(absl::StrCat(Ordinals(left), " left out: ", why));
+    AddSet(left, "", why, &selection);
   };
-  for (const auto& [group, members] : groups)
-    if (&group != &best->first)
-      leave_out(members, absl::StrCat("measured differently, by ", Describe(group)));
+  for (const auto& [why, left] : agreement.left_out) leave_out(left, why);
+  if (groups.size() == 2) {
+    for (const auto& [group, members] : groups)
+      if (&group != &best->first)
+        leave_out(members, absl::StrCat("measured differently, by ", Describe(group)));
+  } else if (groups.size() > 2) {
+    std::vector<std::string> others;
+    size_t total = 0;
+    for (const auto& [group, members] : groups) {
+      if (&group == &best->first) continue;
+      AddSet(members, "", absl::StrCat("measured differently, by ", Describe(group)), &selection);
+      total += members.size();
+      const std::string& backend = std::get<0>(group);
+      if (others.empty() || others.back() != backend) others.push_back(backend);
+    }
+    selection.notes.push_back(absl::StrCat(total, " passes of ", groups.size() - 1,
+                                           " other kinds are not joined: ", Few(others)));
+  }
   leave_out(changed, "they lengthened kernels more than twofold (--include-disturbed joins them)");
   leave_out(failed, "failed");
   leave_out(partial, "ended early, the recording is partial");
   leave_out(cancelled, "cancelled");
-  leave_out(without_trace, "no trace");
+  if (!without_trace.empty()) {
+    AddSet(without_trace, "", "no trace", &selection);
+    std::set<std::string> kinds;
+    for (const v1::PassInfo* pass : without_trace) kinds.insert(MeasuredAs(*pass).backend());
+    selection.notes.push_back(without_trace.size() == 1
+                                  ? absl::StrCat(Ordinals(without_trace), " left out: no trace")
+                                  : absl::StrCat(without_trace.size(), " passes left no trace: ",
+                                                 Few({kinds.begin(), kinds.end()})));
+  }
   if (!unfinished.empty()) {
-    selection.left_out += unfinished.size();
+    AddSet(unfinished, "", "still queued or running", &selection);
     selection.notes.push_back(
         absl::StrCat(unfinished.size(), " passes are still queued or running"));
   }

@@ -66,6 +66,73 @@ TEST_CASE("disturbed passes are left out with a note, and named when there is no
   CHECK_THAT(std::string(none.status().message()), Catch::Contains("--include-disturbed"));
 }
 
+TEST_CASE("passes that ran other code, other grids or at another clock are not joined, each with its reason") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2), Pass(3), Pass(4), Pass(5)};
+  AllTraits traits;
+  for (v1::PassInfo& pass : passes) {
+    pass.mutable_spec()->set_backend("scopes");
+    pass.mutable_result()->mutable_provenance()->set_clock_hz(1.98e9);
+    traits[pass.pass_id()]["gemm(int)"] = {{"aa"}, {"132×1×1 of 384×1×1"}};
+  }
+  traits[101]["gemm(int)"].codes = {"bb"};
+  traits[102]["gemm(int)"].shapes = {"64×1×1 of 384×1×1"};
+  passes[3].mutable_result()->mutable_provenance()->set_clock_hz(1.755e9);
+  (*passes[3].mutable_result()->mutable_provenance()->mutable_extra())["throttled_power_ms"] = "12.5";
+  traits.erase(104);   // what is not known is no reason
+  const auto nothing = [](const v1::PassInfo&) { return false; };
+  const auto selection = SelectPasses(passes, "", nothing, traits);
+  REQUIRE(selection.ok());
+  REQUIRE(selection->joined.size() == 3);
+  CHECK(selection->joined[0]->pass_id() == 100);
+  CHECK(selection->left_out == 3);
+  CHECK_THAT(selection->notes, Catch::VectorContains(std::string("pass 1 left out: ran other code of gemm")));
+  CHECK_THAT(selection->notes, Catch::VectorContains(std::string(
+                                   "pass 2 left out: launched gemm with another grid (64×1×1 of 384×1×1)")));
+  CHECK_THAT(selection->notes,
+             Catch::VectorContains(std::string(
+                 "pass 3 left out: ran at 1755 MHz, the others at 1980 MHz: the clock was held back")));
+  REQUIRE(selection->sets.size() == 4);
+  CHECK(selection->sets[0].used_for() == "time");
+  CHECK(selection->sets[0].pass_ids_size() == 3);
+  CHECK(selection->sets[0].left_out().empty());
+  // What was merged with all of them has another name.
+  const auto all = SelectPasses(passes, "", nothing);
+  CHECK(all->group != selection->group);
+}
+
+TEST_CASE("a gauge that read an idle clock is no reason, one that was held back is") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2)};
+  const auto set = [&](int i, const char* name, const char* value) {
+    (*passes[i].mutable_result()->mutable_provenance()->mutable_extra())[name] = value;
+  };
+  for (int i = 0; i < 3; ++i) {
+    passes[i].mutable_spec()->set_backend("proton");
+    set(i, "sm_clock_mhz_before", i == 0 ? "345" : "1980");
+    set(i, "sm_clock_mhz_after", i == 2 ? "345" : "1980");
+  }
+  set(1, "sm_clock_mhz_before", "1500");
+  set(1, "sm_clock_mhz_after", "1500");
+  set(1, "throttle_after", "idle");
+  CHECK(SelectPasses(passes, "")->joined.size() == 3);
+  set(1, "throttle_after", "power cap");
+  CHECK(SelectPasses(passes, "")->joined.size() == 2);
+}
+
+TEST_CASE("other kinds of passes are one note, however many") {
+  std::vector<v1::PassInfo> passes;
+  for (uint32_t i = 0; i < 12; ++i) {
+    passes.push_back(Pass(i));
+    passes.back().mutable_spec()->set_backend(i < 3 ? "scopes" : i < 8 ? "activity" : "pcsampling");
+    if (i >= 3) (*passes.back().mutable_spec()->mutable_options())["period"] = std::to_string(i);
+  }
+  const auto selection = SelectPasses(passes, "");
+  REQUIRE(selection.ok());
+  REQUIRE(selection->notes.size() == 1);
+  CHECK(selection->notes[0] == "9 passes of 9 other kinds are not joined: activity, pcsampling");
+  CHECK(selection->sets.size() == 10);
+  CHECK(selection->left_out == 9);
+}
+
 TEST_CASE("readings of a GPU do not make a provenance another one") {
   std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2)};
   const auto set = [&](int i, const char* name, const char* value) {

@@ -6,6 +6,7 @@
 
 #include "proto/chunk/decoder.h"
 #include "proto/chunk/encoder.h"
+#include "server/analysis/trace_sample.h"
 #include "tests/catch.h"
 
 namespace sextant::analysis {
@@ -21,15 +22,19 @@ class SyntheticPass {
     info_.ns_per_unit = ns_per_unit;
   }
 
-  // Returns the track's index.
+  // Returns the track's index, which is its thread's number too.
   uint32_t Thread(const std::string& role, chunk::Track track = {}) {
     track.warp = info_.tracks.size();
+    return Warp(role, track);
+  }
+  // Returns the track's index.
+  uint32_t Warp(const std::string& role, chunk::Track track) {
     size_t i = 0;
     while (i < info_.roles.size() && info_.roles[i] != role) ++i;
     if (i == info_.roles.size()) info_.roles.push_back(role);
     track.role = i;
     info_.tracks.push_back(track);
-    return track.warp;
+    return static_cast<uint32_t>(info_.tracks.size() - 1);
   }
   SyntheticPass& Did(uint32_t thread, uint32_t region, uint64_t start, uint64_t duration) {
     instances_.push_back({thread, region, start, duration});
@@ -52,5 +57,16 @@ class SyntheticPass {
   chunk::TraceInfo info_;
   std::vector<chunk::Instance> instances_;
 };
+
+// What is read of passes, as one sample.
+inline TraceSample SampleOf(const std::vector<SyntheticPass>& passes, PassSampler::Options options = {},
+                            uint32_t max_events = 64 * 1024) {
+  std::vector<PassSampler> samplers;
+  for (const SyntheticPass& pass : passes) {
+    PassSampler& sampler = samplers.emplace_back(options);
+    for (const chunk::Decoded& chunk : pass.Chunks(max_events)) sampler.Add(chunk);
+  }
+  return JoinSamples(std::move(samplers));
+}
 
 }  // namespace sextant::analysis

@@ -2,16 +2,22 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <set>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/status/status.h"
+#include "proto/table/table.h"
 #include "server/analysis/aligner.h"
 #include "server/analysis/exact.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/quantile.h"
 #include "server/analysis/rebucket.h"
+#include "server/analysis/evidence.h"
 #include "server/analysis/selection.h"
+#include "server/analysis/text.h"
 #include "server/trace/rollup_view.h"
 #include "server/trace/task_rollup.h"
 
@@ -23,12 +29,44 @@ struct JoinedPass {
   trace::TraceSummary summary;   // only with instances
 };
 
+// Empty for passes all of whose launches are of one kernel.
+LaunchedKernels KernelsByLaunch(absl::Span<const PassLaunches> passes) {
+  LaunchedKernels all;
+  for (const PassLaunches& pass : passes) {
+    const v1::DataColumn* launch = table::Find(*pass.launches, "launch");
+    const v1::DataColumn* kernel = table::Find(*pass.launches, "kernel");
+    if (launch == nullptr || launch->ints().empty() || kernel == nullptr || kernel->texts().empty() ||
+        kernel->dictionary_size() < 2)
+      continue;
+    Kernels kernels;
+    std::set<std::string> names;
+    for (uint64_t row = 0; row < pass.launches->rows(); ++row) {
+      std::string name = std::string(table::TextAt(*kernel, row));
+      names.insert(name);
+      kernels[static_cast<uint32_t>(launch->ints(static_cast<int>(row)))] = std::move(name);
+    }
+    if (names.size() > 1) all[pass.pass->pass_id()] = std::move(kernels);
+  }
+  return all;
+}
+
+std::string KernelsHint(const LaunchedKernels& kernels) {
+  std::set<std::string> names;
+  for (const auto& [pass, launches] : kernels)
+    for (const auto& [launch, kernel] : launches) names.insert(ShortKernel(kernel));
+  constexpr size_t kShown = 8;
+  std::vector<std::string> shown;
+  for (const std::string& name : names)
+    if (shown.size() < kShown) shown.push_back(name);
+  return absl::StrCat(absl::StrJoin(shown, ", "), names.size() > shown.size() ? ", …" : "");
+}
+
 class Builder {
  public:
-  Builder(TimelineRooms rooms, const v1::GetTimelineRequest& request, const LaunchedKernels& kernels)
+  Builder(TimelineRooms rooms, const v1::GetTimelineRequest& request, const PassKnowledge& knowledge)
       : rooms_(rooms),
         request_(request),
-        kernels_(kernels),
+        knowledge_(knowledge),
         quantiles_(request.quantiles().begin(), request.quantiles().end()),
         regions_(request.regions().begin(), request.regions().end()),
         roles_(request.roles().begin(), request.roles().end()) {
@@ -36,15 +74,16 @@ class Builder {
   }
 
   absl::StatusOr<v1::Timeline> Build(const v1::TaskInfo& task,
-                                     const std::vector<v1::PassInfo>& passes,
-                                     const std::vector<v1::Perturbation>& certificates) {
+                                     const std::vector<v1::PassInfo>& passes) {
+    const std::vector<v1::Perturbation>& certificates = knowledge_.certificates;
     out_.set_job_id(task.job_id());
     out_.set_task(task.path());
     for (double q : quantiles_) out_.add_quantiles(q);
-    ASSIGN_OR_RETURN(Selection selection, SelectPasses(passes, request_.backend(), [&](const v1::PassInfo& pass) {
-                       return !request_.include_disturbed() &&
-                              Disturbed(certificates, pass.pass_id());
-                     }));
+    const auto disturbed = [&](const v1::PassInfo& pass) {
+      return !request_.include_disturbed() && Disturbed(certificates, pass.pass_id());
+    };
+    ASSIGN_OR_RETURN(Selection selection,
+                     SelectPasses(passes, request_.backend(), disturbed, knowledge_.traits));
     for (const v1::Perturbation& one : certificates)
       if (std::any_of(selection.joined.begin(), selection.joined.end(), [&](const auto* pass) {
             return std::find(one.pass_ids().begin(), one.pass_ids().end(), pass->pass_id()) !=
@@ -56,9 +95,10 @@ class Builder {
       }
     out_.set_passes_left_out(selection.left_out);
     for (std::string& note : selection.notes) out_.add_notes(std::move(note));
+    for (v1::PassSet& set : selection.sets) *out_.add_pass_sets() = std::move(set);
     RETURN_IF_ERROR(FindTraces(selection));
     RETURN_IF_ERROR(FromRollups(task.task_id(), selection.group));
-    if (request_.exact()) RETURN_IF_ERROR(ExactRegions());
+    if (request_.exact() || OneOfSeveralKernels()) RETURN_IF_ERROR(ExactRegions());
     AddCounters();
     if (!request_.without_instances()) {
       RETURN_IF_ERROR(Instances());
@@ -125,7 +165,7 @@ class Builder {
                        : 1.0;
     const trace::Selection wanted{{request_.regions().begin(), request_.regions().end()},
                                   {request_.roles().begin(), request_.roles().end()}};
-    if (!request_.exact()) {
+    if (!request_.exact() && !OneOfSeveralKernels()) {
       for (const trace::RegionStat& stat : trace::RegionStats(rollup, quantiles_, wanted)) {
         v1::RegionAggregate* out = out_.add_regions();
         out->set_role(stat.role);
@@ -181,11 +221,24 @@ class Builder {
     return absl::OkStatus();
   }
 
+  // Of the kernel asked for alone.
   absl::Status ForEachChunk(const trace::ReadRequest& part,
                             absl::FunctionRef<absl::Status(const chunk::Decoded&)> use) {
-    for (const JoinedPass& pass : joined_)
-      RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), part, use),
+    for (const JoinedPass& pass : joined_) {
+      const Kernels* kernels = request_.kernel().empty() ? nullptr : KernelsOf(pass);
+      RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), part,
+                                          [&](const chunk::Decoded& chunk) -> absl::Status {
+                                            if (kernels == nullptr) return use(chunk);
+                                            chunk::Decoded of_kernel = chunk;
+                                            std::erase_if(of_kernel.tracks, [&](const chunk::TrackSlice& slice) {
+                                              const auto kernel = kernels->find(slice.track.launch);
+                                              return kernel == kernels->end() ||
+                                                     !IsKernel(kernel->second, request_.kernel());
+                                            });
+                                            return use(of_kernel);
+                                          }),
                       "reading the trace of pass ", pass.info->pass_id());
+    }
     return absl::OkStatus();
   }
 
@@ -230,37 +283,36 @@ class Builder {
     const bool from_cta = request_.origin() != v1::SINCE_PASS && !joined_.empty() &&
                           joined_.front().summary.unit == v1::CYCLES;
     out_.set_origin(from_cta ? v1::SINCE_CTA : v1::SINCE_PASS);
-    Aligner aligner({.max_instances = most, .regions = regions_, .roles = roles_,
-                     .from_cta = from_cta});
-    for (const JoinedPass& pass : joined_) {
-      if (pass.summary.dropped == 0) continue;
-      RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), {},
-                                          [&](const chunk::Decoded& chunk) {
-                                            aligner.LookForLoss(chunk, KernelsOf(pass));
-                                            return absl::OkStatus();
-                                          }));
-    }
-    for (const JoinedPass& pass : joined_) {
-      aligner.BeginPass(KernelsOf(pass));
-      RETURN_IF_ERROR(rooms_.reader->Read(pass.info->result().trace_digest(), {},
-                                          [&](const chunk::Decoded& chunk) {
-                                            aligner.Add(chunk);
-                                            return absl::OkStatus();
-                                          }),
-                      "reading the trace of pass ", pass.info->pass_id());
-      aligner.EndPass();
-    }
-    for (v1::RoleLane& lane : aligner.Finish(quantiles_)) *out_.add_lanes() = std::move(lane);
+    std::vector<PassToRead> wanted;
+    for (const JoinedPass& pass : joined_) wanted.push_back({pass.info, KernelsOf(pass)});
+    ASSIGN_OR_RETURN(const std::shared_ptr<const TraceSample> sample,
+                     rooms_.samples->Read(rooms_.reader, wanted, {.kernel = request_.kernel()}));
+    if (!request_.kernel().empty() && sample->events == 0)
+      return absl::FailedPreconditionError(
+          absl::StrCat("kernel: no pass recorded an instance in a kernel named ", request_.kernel(),
+                       "; they recorded ",
+                       knowledge_.kernels.empty() ? out_.program() : KernelsHint(knowledge_.kernels)));
+    for (v1::RoleLane& lane :
+         Align(*sample, {.max_instances = most, .regions = regions_, .roles = roles_, .from_cta = from_cta},
+               quantiles_))
+      *out_.add_lanes() = std::move(lane);
     if (out_.lanes().empty())
       out_.add_notes(regions_.empty() && roles_.empty()
                          ? "the passes recorded no instance of any region"
                          : "no instance of these regions and roles was recorded");
+    if (!sample->whole())
+      out_.add_notes(absl::StrCat("instances, loops and overlaps are those of ", sample->Describe(),
+                                  ": the passes recorded ", Count(sample->events),
+                                  "; tables and buckets count all"));
     return absl::OkStatus();
   }
 
-  const Aligner::Kernels* KernelsOf(const JoinedPass& pass) const {
-    const auto found = kernels_.find(pass.info->pass_id());
-    return found == kernels_.end() ? nullptr : &found->second;
+  // Rollups do not tell kernels apart.
+  bool OneOfSeveralKernels() const { return !request_.kernel().empty() && !knowledge_.kernels.empty(); }
+
+  const Kernels* KernelsOf(const JoinedPass& pass) const {
+    const auto found = knowledge_.kernels.find(pass.info->pass_id());
+    return found == knowledge_.kernels.end() ? nullptr : &found->second;
   }
 
   void Spans() {
@@ -274,7 +326,7 @@ class Builder {
 
   const TimelineRooms rooms_;
   const v1::GetTimelineRequest& request_;
-  const LaunchedKernels& kernels_;
+  const PassKnowledge& knowledge_;
   std::vector<double> quantiles_;
   const absl::flat_hash_set<std::string> regions_;
   const absl::flat_hash_set<std::string> roles_;
@@ -285,13 +337,16 @@ class Builder {
 
 }  // namespace
 
+PassKnowledge KnowledgeOf(absl::Span<const PassLaunches> launches) {
+  return {Perturbations(launches), KernelsByLaunch(launches), TraitsOfPasses(launches)};
+}
+
 absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
                                           const v1::GetTimelineRequest& request,
                                           const v1::TaskInfo& task,
                                           const std::vector<v1::PassInfo>& passes,
-                                          const std::vector<v1::Perturbation>& certificates,
-                                          const LaunchedKernels& kernels) {
-  return Builder(rooms, request, kernels).Build(task, passes, certificates);
+                                          const PassKnowledge& knowledge) {
+  return Builder(rooms, request, knowledge).Build(task, passes);
 }
 
 }  // namespace sextant::analysis

@@ -4,6 +4,9 @@
 //   regions   aggregates of all instances of all passes: from the rollups within 1 %, or exact
 //   buckets   the same over time: from the rollups, or from the chunks where these are too coarse
 //
+//   loops     the repeated sequence of a role, folded (loop_fold.h)
+//   overlaps  what runs at the same time as what (overlap.h)
+//
 // Quantiles of instances, spans and exact aggregates are of type 7 (quantile.h); those from rollups
 // are order statistics of rank floor(q·(n−1)).
 #pragma once
@@ -13,7 +16,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "sextant/v1/sextant.pb.h"
-#include "server/analysis/aligner.h"
+#include "server/analysis/sample_cache.h"
+#include "server/analysis/selection.h"
+#include "server/analysis/trace_sample.h"
 #include "server/store/trace_chunks.h"
 #include "server/trace/reader.h"
 
@@ -22,19 +27,26 @@ namespace sextant::analysis {
 struct TimelineRooms {
   trace::Reader* reader;
   store::TraceStore* traces;
+  SampleCache* samples;
   const v1::ServiceLimits& limits;
 };
 
 // By pass: the kernel of each launch, of passes whose traces may hold several kernels.
-using LaunchedKernels = absl::flat_hash_map<int64_t, Aligner::Kernels>;
+using LaunchedKernels = absl::flat_hash_map<int64_t, Kernels>;
 
-// `passes` are all of the task, in any state; `certificates` those of them that left launches. Spans
-// are given with the instances alone.
+// What the passes' launches say of them.
+struct PassKnowledge {
+  std::vector<v1::Perturbation> certificates;
+  LaunchedKernels kernels;
+  AllTraits traits;
+};
+PassKnowledge KnowledgeOf(absl::Span<const PassLaunches> launches);
+
+// `passes` are all of the task, in any state. Spans are given with the instances alone.
 absl::StatusOr<v1::Timeline> MakeTimeline(TimelineRooms rooms,
                                           const v1::GetTimelineRequest& request,
                                           const v1::TaskInfo& task,
                                           const std::vector<v1::PassInfo>& passes,
-                                          const std::vector<v1::Perturbation>& certificates,
-                                          const LaunchedKernels& kernels);
+                                          const PassKnowledge& knowledge);
 
 }  // namespace sextant::analysis
