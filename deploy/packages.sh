@@ -8,9 +8,9 @@ run=(postgresql bubblewrap ca-certificates)
 build=("${run[@]}" g++ cmake ninja-build ccache mold pkg-config protobuf-compiler
   protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libprotoc-dev libabsl-dev libpqxx-dev
   libspdlog-dev libcli11-dev nlohmann-json3-dev libcpp-httplib-dev prometheus-cpp-dev
-  libseccomp-dev libzstd-dev libssl-dev catch2)
+  libseccomp-dev libzstd-dev zlib1g-dev libssl-dev catch2)
 bundle=("${build[@]}" patchelf binutils gzip)
-test=("${bundle[@]}" clang libclang-rt-dev clang-format python3 python3-pip busybox-static)
+test=("${bundle[@]}" clang libclang-rt-dev clang-format python3 python3-pip python3-venv busybox-static)
 # libFuzzer's runtime has a package of its own on some releases.
 
 wanted=()

@@ -19,9 +19,8 @@ struct Values {
   std::string format = "text";
   bool no_color = false;
   int64_t job_id = 0, pass_id = 0, after_seq = 0;
-  std::string task, reason, submitter, group, output, shell, state, digest, trace_format = "chrome";
+  std::string task, reason, submitter, group, output, shell, state, digest;
   std::vector<std::string> words;
-  std::vector<int64_t> passes;
   RunOptions run;
   SubmitOptions submit;
   AddOptions add;
@@ -33,6 +32,7 @@ struct Values {
   QueryOptions query;
   CompareOptions compare;
   TablesOptions tables;
+  ExportOptions exported;
   UpOptions up;
 };
 
@@ -250,13 +250,19 @@ void App::Looking() {
   query->add_option("--max-rows", v_.query.max_rows, "At most this many; default: the service's limit");
   query->add_option("--timeout", v_.query.timeout, "At most this long: 10s");
 
-  CLI::App* exported = Command("export", "Write the traces of a job to a file", [this](Context& c) {
-    return Export(c, v_.job_id, v_.task, v_.trace_format, v_.output, v_.passes);
-  });
+  ExportOptions& e = v_.exported;
+  CLI::App* exported = Command("export", "Write what passes recorded to a file of another program's format",
+                               [this](Context& c) {
+                                 v_.exported.job_id = v_.job_id;
+                                 v_.exported.task = v_.task;
+                                 return Export(c, v_.exported);
+                               });
   JobId(exported);
-  exported->add_option("-o,--output", v_.output, "Path; default: standard output");
-  exported->add_option("--format-trace", v_.trace_format, "chrome (opens in Perfetto) or csv");
-  exported->add_option("--pass", v_.passes, "Ids of passes; default: all")->expected(1)->take_all();
+  exported->add_option("-o,--output", e.output, "Path; default: standard output");
+  exported->add_option("--as,--format-trace", e.format,
+                       "perfetto, chrome, csv, parquet, pprof or ncu-rep; default: by the ending of -o, else chrome");
+  exported->add_option("--pass", e.passes, "Ids of passes; default: all")->expected(1)->take_all();
+  exported->add_option("--table", e.table, "csv, parquet: this table of the passes instead of their traces");
   Task(exported);
 
   CLI::App* blobs = app_.add_subcommand("blobs", "List, send and fetch stored files");

@@ -95,8 +95,16 @@ int Logs(Context& context, const LogsOptions& options);
 
 int TimelineCommand(Context& context, const TimelineOptions& options);
 int Report(Context& context, int64_t job_id, const std::string& task);
-int Export(Context& context, int64_t job_id, const std::string& task, const std::string& format,
-           const std::string& output, const std::vector<int64_t>& passes);
+
+struct ExportOptions {
+  int64_t job_id = 0;
+  std::string task;
+  std::string format;         // empty: by the ending of `output`
+  std::string output;         // empty or "-": standard output
+  std::string table;
+  std::vector<int64_t> passes;
+};
+int Export(Context& context, const ExportOptions& options);
 
 struct QueryOptions {
   std::string sql;            // "-": from standard input

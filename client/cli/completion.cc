@@ -35,7 +35,7 @@ std::string Bash(const std::vector<CommandNames>& commands) {
       "  case $previous in\n"
       "    --format) COMPREPLY=($(compgen -W \"text json\" -- \"$word\")); return ;;\n"
       "    --state) COMPREPLY=($(compgen -d -W \"waiting ready running done failed cancelled\" -- \"$word\")); return ;;\n"
-      "    --format-trace) COMPREPLY=($(compgen -W \"chrome csv\" -- \"$word\")); return ;;\n"
+      "    --as|--format-trace) COMPREPLY=($(compgen -W \"perfetto chrome csv parquet pprof ncu-rep\" -- \"$word\")); return ;;\n"
       "  esac\n"
       "  case $command in\n"
       "    '') COMPREPLY=($(compgen -W \"", names, " ", kGlobal, "\" -- \"$word\")); return ;;\n", cases,

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "client/cli/bundle.h"
 #include "client/cli/commands.h"
+#include "client/cli/output_file.h"
 #include "client/cli/table.h"
 #include "client/cli/text.h"
 #include "client/cli/upload.h"
@@ -139,33 +140,9 @@ int BlobsPut(Context& context, const std::vector<std::string>& files) {
 int BlobsGet(Context& context, const std::string& digest, const std::string& output) {
   auto raw = ParseDigest(digest);
   if (!raw.ok()) return context.Usage(raw.status().message());
-  v1::GetBlobRequest request;
-  request.set_digest(*raw);
-  const bool to_file = !output.empty() && output != "-";
-  std::ofstream file;
-  const std::string partial = output + ".part";
-  if (to_file) {
-    file.open(partial, std::ios::binary | std::ios::trunc);
-    if (!file) return context.Usage(absl::StrCat("-o ", Escape(output), " cannot be written: ", std::strerror(errno)));
-  }
-  std::ostream& out = to_file ? static_cast<std::ostream&>(file) : context.out;
-  absl::Status status = context.service().GetBlob(request, [&](const v1::GetBlobResponse& part) -> absl::Status {
-    out.write(part.data().data(), static_cast<std::streamsize>(part.data().size()));
-    if (!out) return absl::ResourceExhaustedError(absl::StrCat("writing ", Escape(output), " failed; is the disk full?"));
-    return absl::OkStatus();
-  });
-  out.flush();
-  if (to_file) {
-    file.close();
-    if (status.ok()) {
-      auto now = HashFile(partial);
-      if (!now.ok() || now->digest != *raw) status = absl::DataLossError("the content received does not have this digest");
-    }
-    if (status.ok() && std::rename(partial.c_str(), output.c_str()) != 0) {
-      status = absl::InternalError(absl::StrCat("renaming to ", Escape(output), ": ", std::strerror(errno)));
-    }
-    if (!status.ok()) std::remove(partial.c_str());
-  }
+  auto file = OutputFile::Open(output, context.out);
+  if (!file.ok()) return context.Usage(file.status().message());
+  const absl::Status status = FetchBlob(context, *raw, **file);
   return status.ok() ? kOk : context.Fail(status);
 }
 

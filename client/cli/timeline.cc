@@ -1,8 +1,4 @@
-// `sextant timeline`, `report`, `export`.
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-
+// `sextant timeline`, `report`.
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/picture.h"
@@ -47,53 +43,6 @@ int Report(Context& context, int64_t job_id, const std::string& task) {
   } else {
     context.out << EscapeLines(report->markdown());
     if (report->markdown().empty() || report->markdown().back() != '\n') context.out << "\n";
-  }
-  return kOk;
-}
-
-int Export(Context& context, int64_t job_id, const std::string& task, const std::string& format,
-           const std::string& output, const std::vector<int64_t>& passes) {
-  v1::ExportTraceRequest request;
-  request.set_job_id(job_id);
-  request.set_task(task);
-  if (format == "chrome") {
-    request.set_format(v1::CHROME_JSON);
-  } else if (format == "csv") {
-    request.set_format(v1::CSV);
-  } else {
-    return context.Usage(absl::StrCat("--format-trace ", Escape(format), ": write chrome or csv"));
-  }
-  for (int64_t id : passes) request.add_pass_ids(id);
-  const bool to_file = !output.empty() && output != "-";
-  // Written beside the name asked for, so that a broken export leaves no half file under it.
-  const std::string partial = output + ".part";
-  std::ofstream file;
-  if (to_file) {
-    file.open(partial, std::ios::binary | std::ios::trunc);
-    if (!file) {
-      return context.Usage(absl::StrCat("-o ", Escape(output), " cannot be written: ", std::strerror(errno)));
-    }
-  }
-  std::ostream& out = to_file ? static_cast<std::ostream&>(file) : context.out;
-  uint64_t bytes = 0;
-  absl::Status status = context.service().ExportTrace(request, [&](const std::string& data) -> absl::Status {
-    out.write(data.data(), static_cast<std::streamsize>(data.size()));
-    bytes += data.size();
-    if (!out) return absl::ResourceExhaustedError(absl::StrCat("writing ", Escape(output), " failed; is the disk full?"));
-    return absl::OkStatus();
-  });
-  out.flush();
-  if (to_file) {
-    file.close();
-    if (status.ok() && (file.fail() || std::rename(partial.c_str(), output.c_str()) != 0)) {
-      status = absl::ResourceExhaustedError(absl::StrCat("writing ", Escape(output), " failed: ", std::strerror(errno)));
-    }
-    if (!status.ok()) std::remove(partial.c_str());
-  }
-  if (!status.ok()) return context.Fail(status);
-  if (to_file) {
-    context.Note(absl::StrCat("wrote ", Escape(output), ", ", FormatBytes(bytes),
-                              format == "chrome" ? "; open it in https://ui.perfetto.dev" : ""));
   }
   return kOk;
 }

@@ -8,11 +8,9 @@
 #include "proto/status/status.h"
 #include "proto/table/table.h"
 #include "server/analysis/compare.h"
-#include "server/analysis/export.h"
 #include "server/analysis/measured.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/report.h"
-#include "server/analysis/selection.h"
 #include "server/analysis/timeline.h"
 
 namespace sextant::analysis {
@@ -106,40 +104,6 @@ absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request)
                             KnowledgeOf(launches));
   }
   return MakeReport(job, path, passes, timeline, certificates);
-}
-
-absl::Status Analysis::Export(const v1::ExportTraceRequest& request, Sink sink) {
-  ASSIGN_OR_RETURN(const auto task, FindTask(request.job_id(), request.task()));
-  ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), task.path()));
-  std::vector<const v1::PassInfo*> wanted;
-  for (const v1::PassInfo& pass : passes) {
-    const bool named = std::find(request.pass_ids().begin(), request.pass_ids().end(),
-                                 pass.pass_id()) != request.pass_ids().end();
-    if ((request.pass_ids().empty() || named) && !pass.result().trace_digest().empty())
-      wanted.push_back(&pass);
-    else if (named)
-      return absl::FailedPreconditionError(
-          absl::StrCat("pass_ids: pass ", pass.pass_id(),
-                       pass.has_result() ? " left no trace" : " has not ended yet"));
-  }
-  for (int64_t id : request.pass_ids())
-    if (std::none_of(wanted.begin(), wanted.end(),
-                     [id](const auto* pass) { return pass->pass_id() == id; }))
-      return absl::NotFoundError(
-          absl::StrCat("pass_ids: task ", task.path(), " has no pass ", id));
-  if (wanted.empty()) {
-    const auto why = SelectPasses(passes, "").status();
-    return why.ok() ? absl::FailedPreconditionError("no pass left a trace") : why;
-  }
-  Exporter exporter(request.format(), sink);
-  RETURN_IF_ERROR(exporter.Begin());
-  for (const v1::PassInfo* pass : wanted) {
-    exporter.BeginPass(*pass);
-    RETURN_IF_ERROR(reader_.Read(pass->result().trace_digest(), {},
-                                 [&](const chunk::Decoded& chunk) { return exporter.Add(chunk); }),
-                    "reading the trace of pass ", pass->pass_id());
-  }
-  return exporter.End();
 }
 
 }  // namespace sextant::analysis

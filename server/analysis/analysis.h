@@ -49,7 +49,9 @@ class Analysis {
   // NOT_FOUND: no such pass, table or column.
   absl::StatusOr<v1::GetTableResponse> Table(const v1::GetTableRequest& request);
 
-  // Hands the text over in pieces. Partial and failed passes are exported too if they left a trace.
+  // Hands the file over in pieces. Partial and failed passes are exported too if they left a trace. With
+  // `table` the rows of that table of the passes. PPROF: samples of the passes that took any, else time
+  // by region.
   using Sink = absl::FunctionRef<absl::Status(absl::string_view)>;
   absl::Status Export(const v1::ExportTraceRequest& request, Sink sink);
 
@@ -62,6 +64,12 @@ class Analysis {
   absl::StatusOr<std::vector<v1::PassInfo>> Passes(int64_t job_id, const std::string& path) {
     return ReadPasses(reads_, limits_, job_id, path);
   }
+  absl::Status ExportTable(const v1::ExportTraceRequest& request, const v1::TaskInfo& task,
+                           const std::vector<v1::PassInfo>& passes, Sink sink);
+  // False: the passes asked for took no samples.
+  absl::StatusOr<bool> ExportSamples(const v1::ExportTraceRequest& request,
+                                     const v1::TaskInfo& task,
+                                     const std::vector<v1::PassInfo>& passes, Sink sink);
   absl::StatusOr<std::vector<PassLaunches>> Launches(const std::vector<v1::PassInfo>& passes);
 
   store::JobReads* const reads_;

@@ -232,9 +232,12 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& requ
 }
 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::ExportTraceRequest& request) {
-  if (request.format() != v1::CHROME_JSON && request.format() != v1::CSV)
+  if (request.format() == v1::EXPORT_FORMAT_UNSPECIFIED ||
+      !v1::ExportFormat_IsValid(request.format()))
     return Wrong("format: ", static_cast<int>(request.format()),
-                 " is unknown; CHROME_JSON (1) and CSV (2) are there");
+                 " is unknown; CHROME_JSON (1), CSV (2), PERFETTO (3), PPROF (4) and PARQUET (5) are there");
+  if (!request.table().empty() && request.format() != v1::CSV && request.format() != v1::PARQUET)
+    return Wrong("table: only CSV and PARQUET hold tables");
   if (static_cast<uint32_t>(request.pass_ids_size()) > limits.max_passes_per_task())
     return Wrong("pass_ids: ", request.pass_ids_size(),
                  ", at most max_passes_per_task = ", limits.max_passes_per_task());
