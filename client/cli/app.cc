@@ -31,6 +31,8 @@ struct Values {
   TimelineOptions timeline;
   QueryOptions query;
   CompareOptions compare;
+  SubjectOptions subject;
+  CriticalPathOptions critical_path;
   TablesOptions tables;
   ExportOptions exported;
   UpOptions up;
@@ -82,6 +84,18 @@ class App {
     command->add_option("--backend", t.backend, "Which passes, by backend");
     command->add_flag("--include-disturbed", t.include_disturbed,
                       "Join passes too that lengthened kernels more than twofold");
+  }
+
+  // A command that asks about a kernel of a job; `ask` finds what was asked about in v_.subject.
+  CLI::App* About(const std::string& name, const std::string& summary, Action ask) {
+    CLI::App* command = Command(name, summary, std::move(ask));
+    command->add_option("JOB", v_.subject.job_id, "Id of the job")->required()->check(CLI::PositiveNumber);
+    command->add_option("--task", v_.subject.task, "Path of the task; default: the only one");
+    command->add_option("--kernel", v_.subject.kernel, "Name of the kernel; default: the one that took most time");
+    command->add_option("--quantiles", v_.subject.quantiles, "Ascending, in [0, 1]: .1,.5,.9; default .2,.5,.8");
+    command->add_flag("--include-disturbed", v_.subject.include_disturbed,
+                      "Join passes too that lengthened kernels more than twofold");
+    return command;
   }
 
   void Submitting();
@@ -219,6 +233,16 @@ void App::Looking() {
                              [this](Context& c) { return Report(c, v_.job_id, v_.task); });
   JobId(report);
   Task(report);
+
+  CLI::App* path = About("critical-path", "What a run depends on: the longest chain of regions and barriers",
+                         [this](Context& c) {
+                           v_.critical_path.subject = v_.subject;
+                           return CriticalPathCommand(c, v_.critical_path);
+                         });
+  path->add_option("--what-if", v_.critical_path.what_ifs,
+                   "[ROLE/]REGION=-20%, repeatable: the span if the region took that much less")
+      ->expected(1)->take_all();
+  path->add_option("--steps", v_.critical_path.steps, "Steps of the path, at most; default 200");
 
   CompareOptions& m = v_.compare;
   CLI::App* compare = Command("compare", "Is job B faster or slower than job A? Exits 1 when it is slower",

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/cli/context.h"
+#include "client/cli/subject.h"
 #include "sextant/v1/sextant.pb.h"
 
 namespace sextant::cli {
@@ -94,6 +95,15 @@ struct LogsOptions {
 int Logs(Context& context, const LogsOptions& options);
 
 int TimelineCommand(Context& context, const TimelineOptions& options);
+struct CriticalPathOptions {
+  SubjectOptions subject;
+  std::vector<std::string> what_ifs;   // "[ROLE/]REGION=-20%"
+  uint32_t steps = 0;                  // of a path, at most; 0: the service's default
+};
+int CriticalPathCommand(Context& context, const CriticalPathOptions& options);
+// "consumer/store=-20%": a change of what a region takes.
+absl::StatusOr<v1::WhatIf> ParseWhatIf(absl::string_view text);
+
 int Report(Context& context, int64_t job_id, const std::string& task);
 
 struct ExportOptions {

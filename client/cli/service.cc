@@ -162,6 +162,9 @@ absl::StatusOr<v1::GetTableResponse> Service::GetTable(const v1::GetTableRequest
 absl::StatusOr<v1::Timeline> Service::GetTimeline(const v1::GetTimelineRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetTimeline, request, kQueryTimeoutS);
 }
+absl::StatusOr<v1::CriticalPath> Service::GetCriticalPath(const v1::GetCriticalPathRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetCriticalPath, request, kQueryTimeoutS);
+}
 absl::StatusOr<v1::Report> Service::GetReport(const v1::GetReportRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetReport, request, kQueryTimeoutS);
 }

@@ -59,6 +59,7 @@ class Service {
   absl::StatusOr<v1::Timeline> GetTimeline(const v1::GetTimelineRequest& request);
   absl::StatusOr<v1::GetTableResponse> GetTable(const v1::GetTableRequest& request);
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
+  absl::StatusOr<v1::CriticalPath> GetCriticalPath(const v1::GetCriticalPathRequest& request);
   absl::StatusOr<v1::Report> GetReport(const v1::GetReportRequest& request);
   absl::StatusOr<v1::Comparison> CompareJobs(const v1::CompareJobsRequest& request);
   absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);

@@ -8,6 +8,7 @@
 #include "proto/status/status.h"
 #include "proto/table/table.h"
 #include "server/analysis/compare.h"
+#include "server/analysis/critical_path.h"
 #include "server/analysis/measured.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/report.h"
@@ -30,6 +31,11 @@ absl::StatusOr<Evidence> Analysis::Gather(const v1::Subject& subject) {
     return blobs_->ReadAll(artifact.digest(), max_bytes);
   };
   return Evidence::Make(std::move(sources), std::move(task), std::move(passes), subject);
+}
+
+absl::StatusOr<v1::CriticalPath> Analysis::CriticalPath(const v1::GetCriticalPathRequest& request) {
+  ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
+  return FindCriticalPath(evidence, request);
 }
 
 absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& request) {

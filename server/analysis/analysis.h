@@ -46,6 +46,10 @@ class Analysis {
   // have no kind of pass in common.
   absl::StatusOr<v1::Comparison> Compare(const v1::CompareJobsRequest& request);
 
+  // Of a kernel of a profile task; errors as Timeline's, and NOT_FOUND: it was not launched. What the
+  // passes do not tell is in basis.abstentions, not an error.
+  absl::StatusOr<v1::CriticalPath> CriticalPath(const v1::GetCriticalPathRequest& request);
+
   // NOT_FOUND: no such pass, table or column.
   absl::StatusOr<v1::GetTableResponse> Table(const v1::GetTableRequest& request);
 

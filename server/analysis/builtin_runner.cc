@@ -4,16 +4,19 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "proto/chunk/chunk.h"
 #include "proto/status/status.h"
+#include "server/job/builtins.h"
 
 namespace sextant::analysis {
 namespace {
 
-constexpr char kTimeline[] = "builtin:timeline";
-constexpr char kReport[] = "builtin:report";
+constexpr char kPrefix[] = "builtin:";
 
 absl::StatusOr<std::string> Json(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
@@ -24,6 +27,25 @@ absl::StatusOr<std::string> Json(const google::protobuf::Message& message) {
   return json;
 }
 
+// The backends of builtin analyses, as plan.cc names them; sorted.
+std::vector<std::string> Offers() {
+  std::vector<std::string> offers;
+  for (const char* name : job::kBuiltinAnalyses) offers.push_back(absl::StrCat(kPrefix, name));
+  std::sort(offers.begin(), offers.end());
+  return offers;
+}
+
+// The answer of analyses that are asked about a subject.
+template <typename Request, typename Answer>
+absl::StatusOr<std::string> JsonOf(Analysis* analysis, absl::StatusOr<Answer> (Analysis::*ask)(const Request&),
+                                   int64_t job_id, const std::string& task) {
+  Request request;
+  request.mutable_subject()->set_job_id(job_id);
+  request.mutable_subject()->set_task(task);
+  ASSIGN_OR_RETURN(const Answer answer, (analysis->*ask)(request));
+  return Json(answer);
+}
+
 // Ours to try again, not the job's fault.
 bool Passing(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsUnknown(status) || absl::IsDeadlineExceeded(status);
@@ -32,7 +54,7 @@ bool Passing(const absl::Status& status) {
 }  // namespace
 
 BuiltinRunner::BuiltinRunner(Rooms rooms, Options options)
-    : rooms_(rooms), options_(std::move(options)), offers_({kReport, kTimeline}) {}
+    : rooms_(rooms), options_(std::move(options)), offers_(Offers()) {}
 
 BuiltinRunner::~BuiltinRunner() { Stop(); }
 
@@ -146,21 +168,31 @@ absl::Status BuiltinRunner::Compute(const v1::Assignment& assignment, v1::PassRe
   const auto& options = assignment.spec().options();
   const auto of_task = options.find("of_task");
   if (of_task == options.end()) return absl::InvalidArgumentError("analyze.of_task: required");
-  if (assignment.spec().backend() == kTimeline) {
-    v1::GetTimelineRequest request;
-    request.set_job_id(assignment.job_id());
-    request.set_task(of_task->second);
-    ASSIGN_OR_RETURN(const auto timeline, rooms_.analysis->Timeline(request));
-    ASSIGN_OR_RETURN(const std::string json, Json(timeline));
-    return Keep("timeline.json", json, result);
+  Analysis* const analysis = rooms_.analysis;
+  const int64_t job_id = assignment.job_id();
+  const std::string& task = of_task->second;
+  const std::string name(absl::StripPrefix(assignment.spec().backend(), kPrefix));
+  if (name == "report") {
+    v1::GetReportRequest request;
+    request.set_job_id(job_id);
+    request.set_task(task);
+    ASSIGN_OR_RETURN(const auto report, analysis->Report(request));
+    ASSIGN_OR_RETURN(const std::string json, Json(report));
+    RETURN_IF_ERROR(Keep("report.json", json, result));
+    return Keep("report.md", report.markdown(), result);
   }
-  v1::GetReportRequest request;
-  request.set_job_id(assignment.job_id());
-  request.set_task(of_task->second);
-  ASSIGN_OR_RETURN(const auto report, rooms_.analysis->Report(request));
-  ASSIGN_OR_RETURN(const std::string json, Json(report));
-  RETURN_IF_ERROR(Keep("report.json", json, result));
-  return Keep("report.md", report.markdown(), result);
+  absl::StatusOr<std::string> json = absl::InternalError(absl::StrCat(name, " is no builtin analysis"));
+  if (name == "timeline") {
+    v1::GetTimelineRequest request;
+    request.set_job_id(job_id);
+    request.set_task(task);
+    ASSIGN_OR_RETURN(const auto timeline, analysis->Timeline(request));
+    json = Json(timeline);
+  } else if (name == "critical_path") {
+    json = JsonOf(analysis, &Analysis::CriticalPath, job_id, task);
+  }
+  RETURN_IF_ERROR(json.status());
+  return Keep(absl::StrCat(name, ".json"), *json, result);
 }
 
 absl::Status BuiltinRunner::Keep(const std::string& name, const std::string& bytes,

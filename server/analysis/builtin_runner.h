@@ -1,4 +1,4 @@
-// Runs the analyze tasks that need no worker: the builtin "timeline" and "report", as a worker of the
+// Runs the analyze tasks that need no worker, the builtins of server/job/builtins.h, as a worker of the
 // queue's coordinator pool that lives in this process.
 #pragma once
 
@@ -18,7 +18,7 @@
 
 namespace sextant::analysis {
 
-// The answer is an artifact of the pass: "timeline.json", or "report.json" and "report.md". One
+// The answer is an artifact of the pass, "NAME.json"; of a report there is "report.md" too. One
 // thread, which looks into the queue every `poll`, or at once when woken. Borrows the rooms.
 class BuiltinRunner {
  public:

@@ -1,6 +1,7 @@
 #include "server/job/validate.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "absl/container/flat_hash_set.h"
@@ -8,9 +9,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "proto/status/status.h"
 #include "server/job/auto_plan.h"
+#include "server/job/builtins.h"
 #include "server/job/graph.h"
 #include "server/job/limits.h"
 #include "server/job/plan.h"
@@ -220,11 +223,13 @@ absl::Status CheckTask(const v1::ServiceLimits& limits, const std::string& at, v
       return CheckProfile(limits, at + ".profile", spec->profile());
     case v1::TaskSpec::kAnalyze: {
       const auto& analyze = spec->analyze();
-      if (!analyze.builtin().empty() && analyze.builtin() != "timeline" &&
-          analyze.builtin() != "report")
+      if (!analyze.builtin().empty() &&
+          std::find(std::begin(kBuiltinAnalyses), std::end(kBuiltinAnalyses), analyze.builtin()) ==
+              std::end(kBuiltinAnalyses))
         return InvalidArgumentError(StrCat(at, ".analyze.builtin: \"",
                                            absl::CHexEscape(analyze.builtin().substr(0, 64)),
-                                           "\" is unknown; there are \"timeline\" and \"report\""));
+                                           "\" is unknown; there are ",
+                                           absl::StrJoin(kBuiltinAnalyses, ", ")));
       if (!analyze.builtin().empty() && analyze.of_task().empty())
         return InvalidArgumentError(StrCat(at, ".analyze.of_task: must name a profile task"));
       return analyze.of_task().empty()

@@ -4,11 +4,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace sextant::rpc {
 namespace {
 
 constexpr size_t kDigestBytes = 32;
+constexpr size_t kMaxProgramNameBytes = 4096;   // a demangled kernel's
+constexpr int kMaxWhatIfs = 64;
+constexpr uint32_t kMaxPathSteps = 10'000;
 
 template <typename... Parts>
 absl::Status Wrong(const Parts&... parts) {
@@ -60,6 +64,26 @@ absl::Status PageSize(uint32_t page_size, const v1::ServiceLimits& limits) {
   if (page_size > limits.max_page_size())
     return Wrong("page_size: ", page_size, ", at most max_page_size = ", limits.max_page_size());
   return absl::OkStatus();
+}
+
+absl::Status Quantiles(absl::string_view field, absl::Span<const double> quantiles,
+                       const v1::ServiceLimits& limits) {
+  if (quantiles.size() > limits.max_quantiles())
+    return Wrong(field, ": ", quantiles.size(), ", at most max_quantiles = ", limits.max_quantiles());
+  for (size_t i = 0; i < quantiles.size(); ++i) {
+    const double q = quantiles[i];
+    if (!(q >= 0 && q <= 1)) return Wrong(field, "[", i, "]: ", q, " is not within 0 and 1");
+    if (i > 0 && !(q > quantiles[i - 1]))
+      return Wrong(field, "[", i, "]: ", q, " does not ascend from ", quantiles[i - 1]);
+  }
+  return absl::OkStatus();
+}
+
+// Names from programs: kernels, regions, roles.
+absl::Status Name(absl::string_view field, const std::string& name) {
+  if (name.size() > kMaxProgramNameBytes)
+    return Wrong(field, ": ", name.size(), " bytes, at most ", kMaxProgramNameBytes);
+  return NoControls(field, name);
 }
 
 absl::Status All(std::initializer_list<absl::Status> statuses) {
@@ -179,15 +203,7 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTableRequest& r
 }
 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest& request) {
-  if (static_cast<uint32_t>(request.quantiles_size()) > limits.max_quantiles())
-    return Wrong("quantiles: ", request.quantiles_size(),
-                 ", at most max_quantiles = ", limits.max_quantiles());
-  for (int i = 0; i < request.quantiles_size(); ++i) {
-    const double q = request.quantiles(i);
-    if (!(q >= 0 && q <= 1)) return Wrong("quantiles[", i, "]: ", q, " is not within 0 and 1");
-    if (i > 0 && !(q > request.quantiles(i - 1)))
-      return Wrong("quantiles[", i, "]: ", q, " does not ascend from ", request.quantiles(i - 1));
-  }
+  if (auto status = Quantiles("quantiles", request.quantiles(), limits); !status.ok()) return status;
   if (request.buckets() > limits.max_buckets())
     return Wrong("buckets: ", request.buckets(), ", at most max_buckets = ", limits.max_buckets());
   if (request.max_instances() > limits.max_timeline_instances())
@@ -203,6 +219,32 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest
     return Wrong("roles: ", request.roles_size(),
                  ", at most max_regions_per_pass = ", limits.max_regions_per_pass());
   return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::Subject& subject) {
+  if (subject.job_id() <= 0)
+    return Wrong("subject.job_id: required, a positive number, not ", subject.job_id());
+  return All({Path("subject.task", subject.task(), limits), Name("subject.kernel", subject.kernel()),
+              Quantiles("subject.quantiles", subject.quantiles(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetCriticalPathRequest& request) {
+  if (request.max_steps() > kMaxPathSteps)
+    return Wrong("max_steps: ", request.max_steps(), ", at most ", kMaxPathSteps);
+  if (request.what_if_size() > kMaxWhatIfs)
+    return Wrong("what_if: ", request.what_if_size(), ", at most ", kMaxWhatIfs);
+  for (int i = 0; i < request.what_if_size(); ++i) {
+    const v1::WhatIf& what = request.what_if(i);
+    const std::string field = absl::StrCat("what_if[", i, "]");
+    if (what.region().empty()) return Wrong(field, ".region: required");
+    if (!(what.shorten_pct() <= 100 && what.shorten_pct() >= -1000 && what.shorten_pct() != 0))
+      return Wrong(field, ".shorten_pct: ", what.shorten_pct(),
+                   ", must be above 0 and at most 100, or from -1000 to below 0 to lengthen");
+    if (auto status = All({Name(field + ".role", what.role()), Name(field + ".region", what.region())});
+        !status.ok())
+      return status;
+  }
+  return Check(limits, request.subject());
 }
 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request) {

@@ -27,6 +27,9 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::ListBlobsRequest& 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTableRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::PlanJobRequest& request);
+// Fields are named subject.…
+absl::Status Check(const v1::ServiceLimits& limits, const v1::Subject& subject);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetCriticalPathRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::CompareJobsRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request);

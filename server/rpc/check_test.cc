@@ -2,6 +2,7 @@
 
 #include <google/protobuf/text_format.h>
 
+#include "absl/strings/str_cat.h"
 #include "server/job/limits.h"
 #include "server/rpc/addresses.h"
 #include "server/rpc/status.h"
@@ -56,6 +57,21 @@ TEST_CASE("every wrong field of a request is named") {
              StartsWith("buckets: 1000000, at most max_buckets = 4096"));
   CHECK_THAT(Complaint<v1::GetTimelineRequest>("job_id: 1 from_ns: 5 to_ns: 5"),
              StartsWith("to_ns: 5 must be greater than from_ns = 5"));
+  using Path = v1::GetCriticalPathRequest;
+  CHECK_THAT(Complaint<Path>(""), StartsWith("subject.job_id: required"));
+  CHECK(Complaint<Path>("subject { job_id: 1 } what_if { region: 'x' shorten_pct: 10 }").empty());
+  CHECK_THAT(Complaint<Path>("subject { job_id: 1 quantiles: [0.5, 0.5] }"),
+             StartsWith("subject.quantiles[1]: 0.5 does not ascend"));
+  CHECK_THAT(Complaint<Path>("subject { job_id: 1 kernel: 'a\\000b' }"),
+             StartsWith("subject.kernel: must not contain control characters"));
+  CHECK_THAT(Complaint<Path>("subject { job_id: 1 } max_steps: 10001"),
+             StartsWith("max_steps: 10001, at most 10000"));
+  CHECK_THAT(Complaint<Path>("subject { job_id: 1 } what_if { shorten_pct: 10 }"),
+             StartsWith("what_if[0].region: required"));
+  for (const char* wrong : {"0", "101", "-1001", "nan"})
+    CHECK_THAT(Complaint<Path>(absl::StrCat("subject { job_id: 1 } what_if { region: 'x' shorten_pct: ",
+                                            wrong, " }")),
+               StartsWith("what_if[0].shorten_pct: "));
   CHECK_THAT(Complaint<v1::QueryRequest>(""), StartsWith("sql: required"));
   CHECK_THAT(Complaint<v1::QueryRequest>("sql: 'SELECT 1' timeout_s: -1"), StartsWith("timeout_s: "));
   CHECK_THAT(Complaint<v1::ExportTraceRequest>("job_id: 1"), StartsWith("format: 0 is unknown"));

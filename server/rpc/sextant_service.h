@@ -33,7 +33,9 @@ using CallbackSextant = v1::Sextant::WithCallbackMethod_FindMissingBlobs<
         v1::Sextant::WithCallbackMethod_GetReport<v1::Sextant::WithCallbackMethod_Query<
             v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>>>>;
 
-class SextantService final : public CallbackSextant {
+using CallbackAnalyses = v1::Sextant::WithCallbackMethod_GetCriticalPath<CallbackSextant>;
+
+class SextantService final : public CallbackAnalyses {
  public:
   struct Rooms {
     store::JobStore* jobs;
@@ -102,6 +104,9 @@ class SextantService final : public CallbackSextant {
   grpc::ServerUnaryReactor* GetTable(grpc::CallbackServerContext* context,
                                      const v1::GetTableRequest* request,
                                      v1::GetTableResponse* response) override;
+  grpc::ServerUnaryReactor* GetCriticalPath(grpc::CallbackServerContext* context,
+                                            const v1::GetCriticalPathRequest* request,
+                                            v1::CriticalPath* response) override;
   grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
                                       const v1::GetReportRequest* request,
                                       v1::Report* response) override;

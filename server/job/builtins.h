@@ -1,0 +1,9 @@
+// The analyses that an `analyze` task may name as its builtin; server/analysis/builtin_runner runs them.
+#pragma once
+
+namespace sextant::job {
+
+// In order of name.
+inline constexpr const char* kBuiltinAnalyses[] = {"critical_path", "report", "timeline"};
+
+}  // namespace sextant::job
