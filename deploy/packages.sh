@@ -7,7 +7,7 @@ set -euo pipefail
 run=(postgresql bubblewrap ca-certificates)
 build=("${run[@]}" g++ cmake ninja-build ccache mold pkg-config protobuf-compiler
   protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libprotoc-dev libabsl-dev libpqxx-dev
-  libspdlog-dev libcli11-dev nlohmann-json3-dev libcpp-httplib-dev prometheus-cpp-dev
+  libspdlog-dev libcli11-dev nlohmann-json3-dev libboost-dev prometheus-cpp-dev
   libseccomp-dev libzstd-dev zlib1g-dev libssl-dev catch2)
 bundle=("${build[@]}" patchelf binutils gzip)
 test=("${bundle[@]}" clang libclang-rt-dev clang-format python3 python3-pip python3-venv busybox-static)

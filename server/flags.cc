@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/job/limits.h"
+#include "server/process.h"
 
 namespace sextant {
 namespace {
@@ -89,7 +90,15 @@ int ParseFlags(int argc, char** argv, Flags* flags) {
                  "default unix://STATE/sextantd.sock");
   app.add_flag("--insecure-listen-anywhere", flags->anywhere,
                "Allow addresses that other machines reach, though callers are not authenticated");
-  app.add_option("--metrics", flags->metrics, "Serve Prometheus' /metrics on this host:port");
+  app.add_option("--http", flags->http,
+                 "host:port of the JSON gateway, /metrics and the web page; port 0: that of last time, "
+                 "or any free one; \"\": no HTTP")
+      ->capture_default_str();
+  app.add_option("--http-host", flags->http_hosts,
+                 "A name under which HTTP may be asked, beside addresses and localhost; may be repeated");
+  app.add_option("--http-origin", flags->http_origins,
+                 "A site whose pages may call over HTTP: https://host[:port]; may be repeated");
+  app.add_option("--web", flags->web, "Folder of the web page; default: beside this program");
   app.add_option("--log-level", flags->log_level, "trace, debug, info, warning, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}))
       ->capture_default_str();
@@ -107,6 +116,7 @@ int ParseFlags(int argc, char** argv, Flags* flags) {
   app.add_option("--fault", flags->faults,
                  "For tests: POINT=ACTION[@N], makes the process fail at a named point");
   for (auto* option : {app.get_option("--listen"), app.get_option("--limit"),
+                       app.get_option("--http-host"), app.get_option("--http-origin"),
                        app.get_option("--fault")})
     option->expected(1)->take_all();
   try {
@@ -122,6 +132,7 @@ int ParseFlags(int argc, char** argv, Flags* flags) {
     }
   }
   flags->state = std::filesystem::absolute(flags->state).lexically_normal();
+  if (flags->web.empty()) flags->web = OwnPrefix() + "/share/sextant/web";
   if (flags->listen.empty()) flags->listen = {"unix://" + flags->state + "/sextantd.sock"};
   return -1;
 }

@@ -14,7 +14,10 @@ struct Flags {
   std::string database;          // empty: the embedded cluster
   std::string query_database;    // of Query's role; empty: Query is off with --database
   std::vector<std::string> listen;
-  std::string metrics;           // empty: off
+  std::string http = "127.0.0.1:0";         // empty: off
+  std::vector<std::string> http_hosts;      // names beside addresses; server/http/guard.h
+  std::vector<std::string> http_origins;
+  std::string web;                          // folder of the page; need not exist
   bool anywhere = false;
   std::string log_level = "info";
   std::string log_file;

@@ -12,10 +12,10 @@
 #include "server/analysis/builtin_runner.h"
 #include "server/dispatch/notifier.h"
 #include "server/flags.h"
+#include "server/front.h"
 #include "server/housekeeping.h"
 #include "server/process.h"
 #include "server/rpc/addresses.h"
-#include "server/rpc/metrics_page.h"
 #include "server/rpc/server.h"
 #include "server/store/faults.h"
 #include "server/store/migrator.h"
@@ -86,9 +86,9 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
                    rpc::Server::Start({&jobs, &reads, &blobs, &query, &traces, &analysis, &engine,
                                        &watches, &workers},
                                       about, {.listen = flags.listen, .anywhere = flags.anywhere}));
-  std::unique_ptr<rpc::MetricsPage> page;
-  if (!flags.metrics.empty()) {
-    ASSIGN_OR_RETURN(page, rpc::MetricsPage::Start(server->metrics(), flags.metrics, flags.anywhere));
+  std::unique_ptr<Front> front;
+  if (!flags.http.empty()) {
+    ASSIGN_OR_RETURN(front, Front::Start(server.get(), flags));
   }
   engine.Start();
   builtin.Start();
@@ -100,15 +100,16 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
     RETURN_IF_ERROR(rpc::WriteFileAtomically(flags.AddressPath(), addresses));
     if (!flags.pid_file.empty())
       RETURN_IF_ERROR(rpc::WriteFileAtomically(flags.pid_file, absl::StrCat(getpid(), "\n")));
-    std::cout << addresses << (page ? page->address() + "\n" : "") << std::flush;
+    std::cout << addresses << (front ? front->address() + "\n" : "") << std::flush;
     spdlog::info("serving addresses=\"{}\" database=\"{}\" schema={}",
                  absl::StrJoin(server->addresses(), " "), about.database(), schema);
     while (!Signalled(signals, 3600)) {
     }
   }
   spdlog::info("stopping");
-  page.reset();
+  if (front != nullptr) front->Drain();
   server->Stop();
+  front.reset();
   builtin.Stop();
   engine.Stop();
   unlink(flags.AddressPath().c_str());

@@ -20,9 +20,11 @@ ROOMS = {
     "server/trace": {"server/store", "server/job"},
     "server/dispatch": {"server/store", "server/job"},
     "server/analysis": {"server/store", "server/trace", "server/job"},
+    "server/http": set(),
     "server/rpc": {"server/store", "server/trace", "server/job", "server/dispatch",
                    "server/analysis"},
-    "server/main.cc": {"server/store", "server/trace", "server/job", "server/dispatch",
+    "server/gateway": {"server/http", "server/rpc"},
+    "server/main.cc": {"server/http", "server/gateway", "server/store", "server/trace", "server/job", "server/dispatch",
                        "server/analysis", "server/rpc"},
     "workers/sandbox": set(),
     "workers/backends": {"workers/inject"},  # its file format, and what both compute of a cubin
@@ -38,11 +40,12 @@ ROOMS = {
 # Foreign headers that live in one place: pattern → where it may be included.
 FOREIGN = [
     (r"pqxx/|libpq-fe\.h", ["server/store"]),
-    (r"grpcpp/|grpc/|.*\.grpc\.pb\.h", ["server/rpc", "server/main.cc", "workers/agent",
+    (r"grpcpp/|grpc/|.*\.grpc\.pb\.h", ["server/rpc", "server/gateway", "server/main.cc", "workers/agent",
                                         "workers/main.cc", "client/cli"]),
     (r"cupti", ["workers/inject", "workers/backends"]),
     (r"seccomp\.h", ["workers/sandbox"]),
-    (r"httplib\.h|prometheus/", ["server/rpc"]),
+    (r"boost/", ["server/http"]),
+    (r"prometheus/", ["server/rpc"]),
     (r"catch2/", []),
 ]
 

@@ -7,9 +7,11 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "client/cli/commands.h"
@@ -171,15 +173,19 @@ int Up(Context& context, const UpOptions& options) {
     }
   }
   const auto server = ReadPidFile(home.Run("sextantd.pid"));
+  const auto description = Service(home.SocketAddress()).Describe();
+  std::string addresses;   // beside gRPC's: the page, the JSON gateway …
+  if (description.ok()) {
+    const std::map<std::string, std::string> sorted(description->addresses().begin(), description->addresses().end());
+    for (const auto& [name, address] : sorted)
+      if (name != "grpc") absl::StrAppend(&addresses, absl::StrFormat("\n  %-8s ", Escape(name)), Escape(address));
+  }
   context.Note(absl::StrCat(started ? "the service runs" : "the service runs already", "\n  address  ", Escape(home.SocketAddress()),
-                            options.listen.empty() ? "" : absl::StrCat(", ", Escape(options.listen)),
+                            options.listen.empty() ? "" : absl::StrCat(", ", Escape(options.listen)), addresses,
                             "\n  data     ", Escape(home.directory), "\n  logs     ", Escape(home.Log("sextantd.log")), ", ",
                             Escape(home.Log("worker.log")), "\n  try      sextant run -- ./program",
                             "\n           sextant doctor\n           sextant down"));
-  if (context.json) {
-    auto description = Service(home.SocketAddress()).Describe();
-    if (description.ok()) context.PrintJson(*description);
-  }
+  if (context.json && description.ok()) context.PrintJson(*description);
   if (!options.foreground) return kOk;
   while (!interrupted.WaitForNotificationWithTimeout(absl::Milliseconds(500))) {
     if (!server || !Alive(*server)) {

@@ -79,6 +79,10 @@ grpc::ServerUnaryReactor* SextantService::DescribeService(
   return Answer(context, "DescribeService", rooms_.quick, rooms_.metrics,
                 [=, this]() -> absl::Status {
     *response = description_;
+    {
+      absl::MutexLock lock(&mutex_);
+      response->mutable_addresses()->insert(addresses_.begin(), addresses_.end());
+    }
     return rooms_.reads->Describe(response);
   });
 }

@@ -97,8 +97,15 @@ absl::Status Server::Listen() {
       addresses_.push_back(absl::StrCat(text.substr(0, text.rfind(':') + 1), ports[i]));
     }
   }
+  Announce("grpc", absl::StrJoin(addresses_, " "));
   server_->GetHealthCheckService()->SetServingStatus(true);
   return absl::OkStatus();
+}
+
+std::shared_ptr<grpc::Channel> Server::InProcess() {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);   // as sent
+  return server_->InProcessChannel(arguments);
 }
 
 Metrics::Sample Server::Sample() {

@@ -54,6 +54,13 @@ class Server {
   // Ends streams, lets unary calls finish for a moment, then cancels what is left.
   void Stop();
 
+  // A channel to this server that leaves neither the process nor its limits behind.
+  std::shared_ptr<grpc::Channel> InProcess();
+  // Adds to what DescribeService says of where the service is: "http", "mcp", …
+  void Announce(const std::string& name, const std::string& address) {
+    sextant_.Announce(name, address);
+  }
+
   // As a client takes them, with the ports the system chose.
   const std::vector<std::string>& addresses() const { return addresses_; }
   Metrics* metrics() { return &metrics_; }

@@ -4,6 +4,11 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <map>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "sextant/v1/sextant.grpc.pb.h"
 #include "server/analysis/analysis.h"
 #include "server/dispatch/engine.h"
@@ -52,6 +57,12 @@ class SextantService final : public CallbackAnalyses {
   };
   // `description` is what DescribeService answers beside live numbers: version, limits, database.
   SextantService(Rooms rooms, v1::ServiceDescription description);
+
+  // Adds to ServiceDescription.addresses. Any thread.
+  void Announce(const std::string& name, const std::string& address) {
+    absl::MutexLock lock(&mutex_);
+    addresses_[name] = address;
+  }
 
   grpc::ServerUnaryReactor* SubmitJob(grpc::CallbackServerContext* context,
                                       const v1::SubmitJobRequest* request,
@@ -127,6 +138,8 @@ class SextantService final : public CallbackAnalyses {
 
   const Rooms rooms_;
   const v1::ServiceDescription description_;
+  absl::Mutex mutex_;
+  std::map<std::string, std::string> addresses_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sextant::rpc

@@ -1,0 +1,111 @@
+#include "server/front.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "proto/status/status.h"
+#include "server/gateway/json.h"
+#include "server/rpc/addresses.h"
+
+namespace sextant {
+namespace {
+
+int PortOf(absl::string_view address) {
+  int port = 0;
+  (void)absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port);
+  return port;
+}
+
+int RememberedPort(const std::string& path) {
+  std::ifstream file(path);
+  int port = 0;
+  return file >> port && port > 0 && port < 65536 ? port : 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const Flags& flags) {
+  std::unique_ptr<Front> front(new Front(service, flags));   // private constructor
+  std::error_code error;
+  if (!flags.web.empty() && std::filesystem::is_directory(flags.web, error)) {
+    ASSIGN_OR_RETURN(front->page_, http::Files::Read(flags.web), "--web");
+  }
+  front->AddRoutes(service);
+  RETURN_IF_ERROR(front->Listen(flags), "--http");
+  service->Announce("http", front->address_);
+  service->Announce("metrics", front->address_ + "/metrics");
+  service->Announce("openapi", front->address_ + "/api/openapi.json");
+  if (!front->page_.empty()) service->Announce("web", front->address_ + "/");
+  return front;
+}
+
+Front::Front(rpc::Server* service, const Flags& flags)
+    : guard_{flags.http_hosts, flags.http_origins},
+      anyone_(flags.anywhere),
+      gateway_(std::make_unique<gateway::Gateway>(service->InProcess())) {}
+
+Front::~Front() {
+  if (http_ != nullptr) http_->Stop();
+  gateway_.reset();   // its calls have ended with the service; their exchanges are the server's
+}
+
+void Front::AddRoutes(rpc::Server* service) {
+  gateway_->Register(&router_);
+  router_.Add("GET", "/metrics", [metrics = service->metrics()](auto exchange) {
+    http::Response page{200, {{"Content-Type", "text/plain; version=0.0.4"}}, metrics->Page()};
+    exchange->Answer(std::move(page));
+  });
+  router_.Add("GET", "/", [this](auto exchange) {
+    if (!page_.empty()) return exchange->Answer(page_.Answer(exchange->request()));
+    exchange->Answer(http::Response::Text(
+        exchange->request().path == "/" ? 200 : 404,
+        "Sextant. This build holds no web page.\n/api/openapi.json\n/metrics\n"));
+  });
+}
+
+absl::Status Front::Listen(const Flags& flags) {
+  ASSIGN_OR_RETURN(const rpc::Address address, rpc::ParseAddress(flags.http));
+  if (!address.unix_path.empty()) return absl::InvalidArgumentError("expected host:port");
+  RETURN_IF_ERROR(rpc::CheckReach(address, flags.anywhere));
+  http::Server::Options options;
+  options.max_body_bytes = flags.limits.max_message_bytes();
+  options.admit = [this](const http::Request& request) { return Admit(request); };
+  const auto handler = [this](std::shared_ptr<http::Exchange> exchange) {
+    router_.Route(std::move(exchange));
+  };
+  const std::string memory = flags.state + "/http_port";
+  const int wanted = PortOf(address.text);
+  if (const int last = RememberedPort(memory); wanted == 0 && last != 0) {
+    if (auto again = http::Server::Start(address.host, last, handler, options); again.ok())
+      http_ = *std::move(again);
+  }
+  if (http_ == nullptr) {
+    ASSIGN_OR_RETURN(http_, http::Server::Start(address.host, wanted, handler, options));
+  }
+  if (wanted == 0)
+    RETURN_IF_ERROR(rpc::WriteFileAtomically(memory, absl::StrCat(http_->port(), "\n")));
+  const absl::string_view text = address.text;
+  address_ = absl::StrCat("http://", text.substr(0, text.rfind(':')), ":", http_->port());
+  return absl::OkStatus();
+}
+
+http::Response Front::Admit(const http::Request& request) const {
+  absl::Status status = guard_.Check(request);
+  // A port of this machine is open to all its users, and who may call may run programs.
+  if (status.ok() && request.loopback && !anyone_ && request.peer_uid != geteuid() &&
+      request.peer_uid != 0)
+    status = absl::PermissionDeniedError(
+        "this service answers the user it runs as; run one of your own with `sextant up`");
+  if (status.ok()) return {0, {}, ""};
+  spdlog::warn("refused peer={} path=\"{}\" why=\"{}\"", request.peer, request.path,
+               std::string(status.message()));
+  return http::Response::Json(gateway::HttpStatus(status.code()), gateway::ErrorJson(status));
+}
+
+}  // namespace sextant
