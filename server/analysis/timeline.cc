@@ -12,6 +12,8 @@
 #include "proto/table/table.h"
 #include "server/analysis/aligner.h"
 #include "server/analysis/exact.h"
+#include "server/analysis/loop_fold.h"
+#include "server/analysis/overlap.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/quantile.h"
 #include "server/analysis/rebucket.h"
@@ -296,6 +298,11 @@ class Builder {
          Align(*sample, {.max_instances = most, .regions = regions_, .roles = roles_, .from_cta = from_cta},
                quantiles_))
       *out_.add_lanes() = std::move(lane);
+    if (request_.fold_loops())
+      for (v1::LoopFold& fold : FoldLoops(*sample, {.roles = roles_}, quantiles_))
+        *out_.add_loops() = std::move(fold);
+    if (request_.overlaps())
+      for (v1::RoleOverlap& row : Overlaps(*sample)) *out_.add_overlaps() = std::move(row);
     if (out_.lanes().empty())
       out_.add_notes(regions_.empty() && roles_.empty()
                          ? "the passes recorded no instance of any region"
