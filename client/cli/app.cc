@@ -82,6 +82,7 @@ class App {
     command->add_option("--width", t.width, "Columns of the picture; default: the terminal's")->check(CLI::Range(40, 1000));
     command->add_flag("--ascii", t.ascii, "Draw with ASCII alone");
     command->add_option("--backend", t.backend, "Which passes, by backend");
+    command->add_flag("--unfold", t.unfold, "Draw every instance of loops too");
     command->add_flag("--include-disturbed", t.include_disturbed,
                       "Join passes too that lengthened kernels more than twofold");
   }
@@ -228,6 +229,7 @@ void App::Looking() {
   JobId(timeline);
   Task(timeline);
   TimelineFlags(timeline, v_.timeline);
+  timeline->add_option("--kernel", v_.timeline.kernel, "Of traces that hold several, this one alone");
 
   CLI::App* report = Command("report", "Show the report of a job",
                              [this](Context& c) { return Report(c, v_.job_id, v_.task); });

@@ -25,6 +25,8 @@ struct TimelineOptions {
   bool ascii = false;
   std::string backend;
   bool include_disturbed = false;
+  std::string kernel;
+  bool unfold = false;        // loops as they are
 };
 
 struct RunOptions {

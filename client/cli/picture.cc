@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -123,8 +124,41 @@ int Legend::Color(const std::string& region) const {
   return at == index_.end() ? kColors.back() : kColors[at->second % kColors.size()];
 }
 
+namespace {
+
+// The lane in which a region of a role stands: aggregates know roles as named alone, lanes also inferred
+// ones and kernels. Where several may be meant, the role.
+class LanesOfRegions {
+ public:
+  explicit LanesOfRegions(const v1::Timeline& timeline) {
+    for (const v1::RoleLane& lane : timeline.lanes()) {
+      names_.insert(lane.role());
+      for (const v1::InstanceStat& stat : lane.instances()) lanes_[stat.region()].insert(lane.role());
+    }
+  }
+  std::string Find(const v1::RegionAggregate& region) const {
+    if (names_.contains(region.role())) return region.role();
+    const auto found = lanes_.find(region.region());
+    std::string only;
+    if (found == lanes_.end()) return region.role();
+    for (const std::string& lane : found->second) {
+      if (!region.role().empty() && !absl::EndsWith(lane, absl::StrCat(" · ", region.role()))) continue;
+      if (!only.empty()) return region.role();
+      only = lane;
+    }
+    return only.empty() ? region.role() : only;
+  }
+
+ private:
+  std::set<std::string> names_;
+  std::map<std::string, std::set<std::string>> lanes_;   // by region
+};
+
+}  // namespace
+
 std::string DrawTable(const v1::Timeline& timeline, const Legend& legend, const Style& style) {
   if (timeline.regions().empty()) return "";
+  const LanesOfRegions lanes_of(timeline);
   const Bounds b = BoundsOf(timeline);
   std::map<std::string, const v1::RoleLane*> lanes;
   std::map<std::pair<std::string, std::string>, Place> places;
@@ -143,9 +177,10 @@ std::string DrawTable(const v1::Timeline& timeline, const Legend& legend, const 
   for (const v1::RegionAggregate& r : timeline.regions()) rows.push_back(&r);
   std::stable_sort(rows.begin(), rows.end(), [&](const auto* x, const auto* y) {
     const auto key = [&](const v1::RegionAggregate* r) {
-      const auto lane = lane_order.find(r->role());
-      const auto place = places.find({r->role(), r->region()});
-      return std::make_tuple(lane == lane_order.end() ? 1 << 30 : lane->second, r->role(),
+      const std::string in = lanes_of.Find(*r);
+      const auto lane = lane_order.find(in);
+      const auto place = places.find({in, r->region()});
+      return std::make_tuple(lane == lane_order.end() ? 1 << 30 : lane->second, in,
                              place == places.end() ? 1e300 : place->second.first_ns, -r->sum_ns());
     };
     return key(x) < key(y);
@@ -162,22 +197,24 @@ std::string DrawTable(const v1::Timeline& timeline, const Legend& legend, const 
   std::string previous_role = "\n";
   std::map<std::string, double> outermost_ns;   // role → time in its outermost regions
   for (const v1::RegionAggregate* r : rows) {
-    const auto place = places.find({r->role(), r->region()});
-    if (place != places.end() && place->second.depth == 0) outermost_ns[r->role()] += r->sum_ns();
+    const std::string in = lanes_of.Find(*r);
+    const auto place = places.find({in, r->region()});
+    if (place != places.end() && place->second.depth == 0) outermost_ns[in] += r->sum_ns();
   }
   for (const v1::RegionAggregate* r : rows) {
-    const auto lane = lanes.find(r->role());
-    const auto place = places.find({r->role(), r->region()});
+    const std::string in = lanes_of.Find(*r);
+    const auto lane = lanes.find(in);
+    const auto place = places.find({in, r->region()});
     const uint32_t depth = place == places.end() ? 0 : std::min<uint32_t>(place->second.depth, 7);
     std::vector<std::string> cells;
-    cells.push_back(r->role() == previous_role ? "" : r->role().empty() ? "(no role)" : r->role());
-    previous_role = r->role();
+    cells.push_back(in == previous_role ? "" : in.empty() ? "(no role)" : in);
+    previous_role = in;
     cells.push_back(std::string(2 * depth, ' ') + legend.Letter(r->region()) + " " + r->region());
     cells.push_back(FormatCount(r->count()));
     for (int i = 0; i < timeline.quantiles_size(); ++i) {
       cells.push_back(FormatNs(At(r->duration_ns(), i), style.unicode));
     }
-    const double recorded = outermost_ns[r->role()];
+    const double recorded = outermost_ns[in];
     cells.push_back(recorded > 0 ? Percent(r->sum_ns() / recorded) : "-");
     const double mid = At(r->duration_ns(), b.mid);
     cells.push_back(mid > 0 && b.low != b.high
@@ -307,13 +344,15 @@ std::string DrawNotes(const v1::Timeline& timeline, const Style& style) {
 }
 
 std::string DrawTimeline(const v1::Timeline& timeline, const Style& style) {
-  const Legend legend(timeline);
+  const v1::Timeline folded = FoldLanes(timeline, style);
+  const Legend legend(folded);
   std::string text = Title(timeline, style);
   if (timeline.lanes().empty() && timeline.regions().empty()) {
     absl::StrAppend(&text, "No region was recorded.\n");
   }
   for (const std::string& part :
-       {DrawLanes(timeline, legend, style), DrawTable(timeline, legend, style),
+       {DrawLanes(folded, legend, style), DrawLoops(timeline, legend, style),
+        DrawTable(timeline, legend, style), DrawOverlaps(timeline, style),
         DrawBuckets(timeline, legend, style), DrawNotes(timeline, style)}) {
     if (!part.empty()) absl::StrAppend(&text, part, "\n");
   }

@@ -1,7 +1,8 @@
 // The statistical timeline as a picture. One lane per role; for every region instance a bar from the
 // median start to the median end, softened where the P20–P80 range of an edge reaches into it, with
 // whiskers where it reaches out of it. Where instances are too many or too short to be told apart,
-// a lane shows, per region, how much of each column's time was spent in it.
+// a lane shows, per region, how much of each column's time was spent in it. Where the timeline holds loops,
+// lanes that repeat are folded.
 //
 // A pure function of message, and style: no clock, no terminal. All names are escaped.
 #pragma once
@@ -47,7 +48,14 @@ class Legend {
   std::vector<std::string> order_;
 };
 
-std::string DrawLanes(const v1::Timeline& timeline, const Legend& legend, const Style& style);
+// `key`: what the signs mean stands below.
+std::string DrawLanes(const v1::Timeline& timeline, const Legend& legend, const Style& style, bool key = true);
+// Lanes of many instances that are a loop (Timeline.loops) with three instead: prologue, loop, epilogue.
+v1::Timeline FoldLanes(const v1::Timeline& timeline, const Style& style);
+// Their typical iterations; empty: no lane was folded.
+std::string DrawLoops(const v1::Timeline& timeline, const Legend& legend, const Style& style);
+// What of each region's time is hidden under another role's work; empty: not asked for.
+std::string DrawOverlaps(const v1::Timeline& timeline, const Style& style);
 std::string DrawTable(const v1::Timeline& timeline, const Legend& legend, const Style& style);
 std::string DrawBuckets(const v1::Timeline& timeline, const Legend& legend, const Style& style);
 std::string DrawNotes(const v1::Timeline& timeline, const Style& style);

@@ -54,7 +54,7 @@ class LanePainter {
   LanePainter(const v1::Timeline& timeline, const Legend& legend, const Style& style)
       : timeline_(timeline), legend_(legend), style_(style), bounds_(BoundsOf(timeline)) {}
 
-  std::string Draw() {
+  std::string Draw(bool key) {
     Collect();
     if (!(last_ns_ > -1)) return "";
     label_columns_ = LabelColumns();
@@ -74,7 +74,7 @@ class LanePainter {
       }
       absl::StrAppend(&text, Label(labels_[row]), " ", canvas.Line(row, style_), "\n");
     }
-    absl::StrAppend(&text, Key(axis));
+    if (key) absl::StrAppend(&text, Key(axis));
     return text;
   }
 
@@ -327,8 +327,8 @@ class LanePainter {
 
 }  // namespace
 
-std::string DrawLanes(const v1::Timeline& timeline, const Legend& legend, const Style& style) {
-  return LanePainter(timeline, legend, style).Draw();
+std::string DrawLanes(const v1::Timeline& timeline, const Legend& legend, const Style& style, bool key) {
+  return LanePainter(timeline, legend, style).Draw(key);
 }
 
 }  // namespace sextant::cli

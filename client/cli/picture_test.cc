@@ -265,4 +265,62 @@ TEST_CASE("an axis begins at zero when that costs little, and its ticks are roun
 }
 
 }  // namespace
+TEST_CASE("picture of a loop: one iteration instead of ten thousand instances") {
+  v1::Timeline t;
+  t.set_job_id(3);
+  t.set_passes(20);
+  for (double q : {0.2, 0.5, 0.8}) t.add_quantiles(q);
+  v1::RoleLane& lane = *t.add_lanes();
+  lane.set_role("consumer");
+  lane.set_tracks(4);
+  lane.set_alignment_confidence(1);
+  for (int k = 0; k < 100; ++k) {
+    AddInstance(lane, "wait full", 200 + 100 * k, 230 + 100 * k, 2);
+    AddInstance(lane, "mma", 230 + 100 * k, 300 + 100 * k, 2);
+  }
+  v1::RoleLane& few = *t.add_lanes();
+  few.set_role("scheduler");
+  few.set_tracks(1);
+  few.set_alignment_confidence(1);
+  AddInstance(few, "plan", 0, 300, 1);
+  v1::LoopFold& fold = *t.add_loops();
+  fold.set_role("consumer");
+  fold.add_regions("wait full");
+  fold.add_regions("mma");
+  fold.set_iterations(10'000);
+  fold.set_prologue_iterations(2);
+  fold.set_steady_share(0.97);
+  for (int i = 0; i < 3; ++i) {
+    fold.add_period_ns(98 + 2 * i);
+    fold.add_prologue_ns(240 + 10 * i);
+    fold.add_steady_ns(9'000 + 100 * i);
+    fold.add_epilogue_ns(800);
+  }
+  const auto add = [&](const char* region, double start, double duration, uint32_t depth) {
+    v1::LoopRegion& one = *fold.add_iteration();
+    one.set_region(region);
+    one.set_depth(depth);
+    one.set_count(1000);
+    for (int i = -1; i <= 1; ++i) {
+      one.add_start_ns(start + i);
+      one.add_duration_ns(duration + 3 * i);
+    }
+  };
+  add("wait full", 0, 30, 0);
+  add("mma", 30, 70, 0);
+  add("issue", 35, 15, 1);
+  v1::RoleOverlap& overlap = *t.add_overlaps();
+  overlap.set_role("consumer");
+  overlap.set_region("mma");
+  overlap.set_other_role("scheduler");
+  overlap.set_busy_ns(7000);
+  overlap.set_both_ns(70);
+  overlap.set_hidden_share(0.01);
+  overlap.set_exposed_ns(6930);
+  const Style style{.width = 100, .color = false, .unicode = true};
+  CheckGolden("picture_loop", DrawTimeline(t, style));
+  t.clear_loops();
+  CHECK(DrawTimeline(t, style).find("one iteration") == std::string::npos);
+}
+
 }  // namespace sextant::cli

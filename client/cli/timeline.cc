@@ -18,6 +18,9 @@ int TimelineCommand(Context& context, const TimelineOptions& options) {
   request.set_without_instances(options.regions_only);
   request.set_backend(options.backend);
   request.set_include_disturbed(options.include_disturbed);
+  request.set_kernel(options.kernel);
+  request.set_fold_loops(!options.unfold);
+  request.set_overlaps(true);
   auto timeline = context.service().GetTimeline(request);
   if (!timeline.ok()) return context.Fail(timeline.status());
   if (context.json) {

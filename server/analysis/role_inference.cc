@@ -169,6 +169,7 @@ LaneFinder::LaneFinder(TraceSample* sample) : sample_(sample) {
   // Kernels stand before their roles, by their short names where these tell them apart.
   std::map<std::string, std::set<std::string>> fulls;
   for (const SampledLane& lane : sample->lanes) fulls[ShortKernel(lane.kernel)].insert(lane.kernel);
+  if (fulls.size() == 1 && fulls.begin()->second.size() == 1) return;   // one kernel alone
   for (SampledLane& lane : sample->lanes) {
     if (lane.kernel.empty()) continue;
     const std::string brief = ShortKernel(lane.kernel);
