@@ -69,6 +69,7 @@ def main():
     ours, walls, theirs, ncu_walls = [], [], {}, []
     with tempfile.TemporaryDirectory() as folder, Service(*options.worker) as service:
         os.chmod(folder, 0o755)
+        service.wait_proved()
         target = pathlib.Path(folder) / "truth_counters"
         common.compile_cuda("tests/programs/gpu/truth_counters.cu", target)
         for _ in range(options.rounds):

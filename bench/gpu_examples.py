@@ -53,14 +53,12 @@ OTHERS = ["activity", "counters:set=ipc+stalls+memory+tensor+occupancy+spills+ro
 GRAPH_COUNTERS = "counters:set=ipc"
 
 
-def prepare(name, directory, small, compiled):
-    """The example's command, and its files in a directory of its own. `compiled`: a folder of programs, or None."""
+def prepare(name, directory, small):
+    """The example's command, and its files in a directory of its own."""
     program = PROGRAMS[name]
     place = directory / name
     place.mkdir()
-    if compiled and (compiled / name).exists():
-        shutil.copy(compiled / name, place)
-    elif program.source.endswith(".cu"):
+    if program.source.endswith(".cu"):
         common.compile_cuda(f"examples/{program.source}", place / name, "-lineinfo", f"-I{EXAMPLES / name}")
     else:
         for file in (EXAMPLES / program.source).glob("*.py"):
@@ -155,7 +153,6 @@ def main():
     parser.add_argument("--only", action="append", choices=sorted(PROGRAMS))
     parser.add_argument("--passes", type=int, default=20)
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--compiled", type=pathlib.Path, help="a folder with the CUDA programs, compiled before")
     parser.add_argument("--skip", action="append", default=[], metavar="[EXAMPLE:]BACKEND", help="what is not run")
     parser.add_argument("--deadline", default="10m", help="of each job")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no further job begins")
@@ -176,7 +173,7 @@ def main():
         print("| --- | --- | --- | --- | --- |")
         jobs, states = {}, []
         for name in arguments.only or PROGRAMS:
-            argv, place = prepare(name, work, arguments.small, arguments.compiled)
+            argv, place = prepare(name, work, arguments.small)
             for passes in jobs_of(name, arguments.passes, arguments.skip):
                 start = time.monotonic()
                 if start - began > arguments.budget:

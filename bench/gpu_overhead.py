@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """What looking costs: `activity` and Proton's host side on one program that launches much, `scopes` and
-Proton inside kernels on two matrix products of the same size, each against the same without a tool.
+Proton inside kernels on the same work (gpu/same_work.*) and on two matrix products of the same size, each
+against the same without a tool.
 
-    bench/run gpu-overhead [--size N] [--rounds N]
+    bench/run gpu-overhead [--size N] [--rounds N] [--no-host] [--no-matmul]
 
 activity_pct      host_loop.py with the injection library's activity records over without: time a launch
 proton_host_pct   the same program under Proton's cupti backend
-scopes_pct        gemm_ws recorded over compiled without any of it: median time of a launch
+scopes_pct, proton_intra_pct  a scope around every 128 multiply-adds, 8 warps on each SM: over without
+scopes_mean_pct, proton_intra_mean_pct  mean over all numbers of warps and multiply-adds
+scopes_gemm_pct   gemm_ws recorded over compiled without any of it: median time of a launch
 scopes_matched_pct  the same with as many records of a warp as Proton makes in the kernel below
-proton_intra_pct  a Triton matmul of the same tile recorded by Proton over compiled without
+proton_matmul_pct  a Triton matmul of the same tile recorded by Proton over compiled without
 record_cycles     cycles a record takes in a loop of nothing but records
 Runs of the variants alternate; a figure is the median of their ratios less 1. Null: not measured."""
 
@@ -56,7 +59,7 @@ def inside(work, size, rounds, figures):
     held = common.regions(list(results.iterdir()))
     records = 2 * held["events"] + held["signals"]
     ms = statistics.median(times["scopes"])
-    figures["scopes_pct"] = percent(times["scopes"], times["plain"])
+    figures["scopes_gemm_pct"] = percent(times["scopes"], times["plain"])
     figures["scopes_matched_pct"] = percent(times["matched"], times["plain"])
     figures["scopes_inert_pct"] = percent(times["inert"], times["plain"])
     figures["scopes_records_per_us"] = records / ms / 1e3
@@ -74,7 +77,7 @@ def proton_inside(size, rounds, figures):
         recorded = common.last_json(common.run([*argv, "--proton"]))
         times["proton"].append(recorded["ms"])
     ms = statistics.median(times["proton"])
-    figures["proton_intra_pct"] = percent(times["proton"], times["plain"])
+    figures["proton_matmul_pct"] = percent(times["proton"], times["plain"])
     figures["proton_records_per_us"] = recorded["records"] / ms / 1e3
     scopes = common.last_json(common.run([sys.executable, GPU / "proton_matmul.py", "--size", 1024, "--proton",
                                           "--count"]))["scopes"]
@@ -83,6 +86,39 @@ def proton_inside(size, rounds, figures):
     for name, values in times.items():
         print(f"triton {size}³, {name:<9} {statistics.median(values):9.4f} ms   {min(values):9.4f} … {max(values):.4f}")
     print(f"  {recorded['records']:,} records a launch, {recorded['records'] / ms / 1e3:,.0f} a µs")
+
+
+MEASURED = (8, 128)  # warps and multiply-adds of the figures; about as many records a warp as gemm_ws makes
+
+
+def same_work(work, rounds, figures):
+    program = work / "same_work"
+    common.compile_cuda("bench/gpu/same_work.cu", program)
+    results = work / "same_work_results"
+    ours, theirs = {}, {}
+    for _ in range(rounds):
+        results.mkdir(exist_ok=True)
+        recorded = common.last_json(common.run([program], {"SEXTANT_SCOPES": "arena_mb=2048", "SEXTANT_RESULTS": str(results)}))
+        for run in recorded["runs"]:
+            one = ours.setdefault((run["warps"], run["chain"]), {"plain": [], "with": [], "records": run["records"]})
+            one["plain"].append(run["plain_ms"])
+            one["with"].append(run["scoped_ms"])
+        for file in results.iterdir():
+            file.unlink()
+        for name, flags in (("plain", []), ("with", ["--proton"])):
+            text = common.run([sys.executable, GPU / "same_work.py", *flags])
+            for run in common.last_json(text)["runs"]:
+                one = theirs.setdefault((run["warps"], run["chain"]), {"plain": [], "with": []})
+                one[name].append(run["ms"])
+    for key, one in ours.items():
+        other = theirs[key]
+        one["pct"], other["pct"] = percent(one["with"], one["plain"]), percent(other["with"], other["plain"])
+        ms = statistics.median(one["with"])
+        print(f"{key[0]:>2} warps, {key[1]:>3} FMAs a scope: ours {statistics.median(one['plain']):.4f} ms {one['pct']:+7.2f} %"
+              f"   Proton {statistics.median(other['plain']):.4f} ms {other['pct']:+7.2f} %   {one['records'] / ms / 1e3:,.0f} records a µs")
+    figures["scopes_pct"], figures["proton_intra_pct"] = ours[MEASURED]["pct"], theirs[MEASURED]["pct"]
+    figures["scopes_mean_pct"] = statistics.mean(one["pct"] for one in ours.values())
+    figures["proton_intra_mean_pct"] = statistics.mean(one["pct"] for one in theirs.values())
 
 
 def host(work, rounds, figures):
@@ -122,13 +158,15 @@ def main():
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-host", action="store_true", help="not the host side")
+    parser.add_argument("--no-matmul", action="store_true", help="not the matrix products")
     options = parser.parse_args()
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         record(work, figures)
-        inside(work, options.size, options.rounds, figures)
-        for measure in (lambda: proton_inside(options.size, options.rounds, figures),
+        for measure in (lambda: same_work(work, options.rounds, figures),
+                        lambda: None if options.no_matmul else inside(work, options.size, options.rounds, figures),
+                        lambda: None if options.no_matmul else proton_inside(options.size, options.rounds, figures),
                         lambda: None if options.no_host else host(work, options.rounds, figures)):
             try:
                 measure()

@@ -40,17 +40,32 @@ class Service:
         subprocess.run([program("sextant"), "down"], env=self.environment, capture_output=True, check=False)
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def wait_proved(self, limit_s=120):
+        """Returns when the worker has proved its backends on the GPU, which takes seconds of it."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            # Proofs run in the order of names; this is the last.
+            plan = json.loads(self._run(["--format", "json", "run", "--plan", "--no-clean", "--pass", "sassmetrics", "--",
+                                         "/bin/true"]).stdout)
+            if "being proved" not in plan["passes"][0].get("problem", ""):
+                return
+            time.sleep(0.2)
+
     def try_cli(self, *arguments):
         """What the command printed, whether it succeeded or not."""
         done = self._run(arguments)
         return done.stdout + done.stderr
 
-    def _run(self, arguments):
-        return subprocess.run([program("sextant"), *map(str, arguments)], env=self.environment, capture_output=True,
-                              text=True, check=False)
+    def _run(self, arguments, cwd=None):
+        return subprocess.run([program("sextant"), *map(str, arguments)], env=self.environment, cwd=cwd,
+                              capture_output=True, text=True, check=False)
 
     def cli(self, *arguments):
-        done = self._run(arguments)
+        return self.cli_in(None, *arguments)
+
+    def cli_in(self, cwd, *arguments):
+        """Run from the directory `cwd`; what it printed."""
+        done = self._run(arguments, cwd)
         if done.returncode != 0:
             raise SystemExit(f"sextant {' '.join(map(str, arguments))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout

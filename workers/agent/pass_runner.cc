@@ -22,11 +22,11 @@ namespace {
 
 constexpr int kDirectoryTries = 16;
 
-// Stands for every limit an assignment leaves out; the service fills in its own before.
+// Stands for every limit an assignment leaves out; the service fills in its own before. Cores: as many
+// as the machine has.
 v1::ResourceLimits OwnLimits() {
   v1::ResourceLimits limits;
   limits.set_memory_bytes(2ull << 30);
-  limits.set_cpu_cores(1);
   limits.set_pids(256);
   limits.set_wall_s(600);
   limits.set_file_bytes(1ull << 30);

@@ -44,6 +44,7 @@ struct State {
   std::unordered_map<uint64_t, uint32_t> metric_by_id;
   std::vector<bool> configured;                         // by device
   bool described = false;
+  bool warned = false;                                  // of graphs
   // The launch that is under way, from its begin to its end:
   CUpti_CallbackId id = 0;
   int64_t first = 0;
@@ -109,7 +110,7 @@ void SetUp(State& s, CUcontext context) {
   if (!Configure(s, static_cast<uint32_t>(device))) return;
   CUpti_SassMetricsEnable_Params enable = {CUpti_SassMetricsEnable_Params_STRUCT_SIZE};
   enable.ctx = context;
-  enable.enableLazyPatching = 1;
+  enable.enableLazyPatching = 1;  // else only what is loaded already is patched
   if (!Fail(s, s.session.cupti.cuptiSassMetricsEnable(&enable), "enabling SASS metrics")) return;
   s.contexts[context] = device;
 }
@@ -204,6 +205,18 @@ void EndLaunch(CUcontext context, bool accepted) {
   pthread_mutex_unlock(&s.lock);
 }
 
+// Two graphs that ran side by side computed something else when their kernels were patched (CUPTI 13.0,
+// examples/cuda_graph with small plates), without an error.
+void WarnOfGraphs(State& s) {
+  const Locked locked(s.lock);
+  if (s.warned) return;
+  s.warned = true;
+  s.session.file.Note(
+      "the program runs CUDA graphs: graphs whose kernels are patched and that run side by side have "
+      "been seen to compute something else, so counts of kernels that depend on their data may be "
+      "other than those of the program");
+}
+
 bool Start(Session& session) {
   const CuptiApi& api = session.cupti;
   if (api.cuptiSassMetricsEnable == nullptr || api.cuptiSassMetricsFlushData == nullptr ||
@@ -227,6 +240,7 @@ void OnCallback(Session&, CUpti_CallbackDomain domain, CUpti_CallbackId id, cons
   if (Quiet::Now()) return;
   State& s = *state;
   if (domain == CUPTI_CB_DOMAIN_RESOURCE) {
+    if (id == CUPTI_CBID_RESOURCE_GRAPHEXEC_CREATED) WarnOfGraphs(s);
     if (id != CUPTI_CBID_RESOURCE_CONTEXT_CREATED &&
         id != CUPTI_CBID_RESOURCE_CONTEXT_DESTROY_STARTING) {
       return;

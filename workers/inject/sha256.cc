@@ -68,33 +68,51 @@ bool HasInstructions() {
          __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3");
 }
 
+// Four rounds with the message words `w` and their constants.
+__attribute__((target("sha,sse4.1,ssse3"), always_inline)) inline void Rounds(__m128i& abef,
+                                                                              __m128i& cdgh,
+                                                                              __m128i w, int i) {
+  __m128i k = _mm_add_epi32(w, _mm_load_si128(reinterpret_cast<const __m128i*>(kRound) + i));
+  cdgh = _mm_sha256rnds2_epu32(cdgh, abef, k);
+  k = _mm_shuffle_epi32(k, 0x0e);
+  abef = _mm_sha256rnds2_epu32(abef, cdgh, k);
+}
+
+// The message words sixteen after those of `now`; `next`, `third`, `last` follow these.
+__attribute__((target("sha,sse4.1,ssse3"), always_inline)) inline void Extend(__m128i& now,
+                                                                              __m128i next,
+                                                                              __m128i third,
+                                                                              __m128i last) {
+  now = _mm_sha256msg2_epu32(
+      _mm_add_epi32(_mm_sha256msg1_epu32(now, next), _mm_alignr_epi8(last, third, 4)), last);
+}
+
 // The same with the processor's instructions: modules of libraries have tens of megabytes.
 __attribute__((target("sha,sse4.1,ssse3"))) void BlocksFast(State& state, const uint8_t* at,
                                                             size_t blocks) {
   const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
   // The instructions want the state as ABEF and CDGH.
-  const auto pack = [](uint32_t w3, uint32_t w2, uint32_t w1, uint32_t w0) {
-    return _mm_set_epi32(static_cast<int>(w3), static_cast<int>(w2), static_cast<int>(w1),
-                         static_cast<int>(w0));
-  };
-  __m128i abef = pack(state[0], state[1], state[4], state[5]);
-  __m128i cdgh = pack(state[2], state[3], state[6], state[7]);
+  __m128i abef = _mm_set_epi32(static_cast<int>(state[0]), static_cast<int>(state[1]),
+                               static_cast<int>(state[4]), static_cast<int>(state[5]));
+  __m128i cdgh = _mm_set_epi32(static_cast<int>(state[2]), static_cast<int>(state[3]),
+                               static_cast<int>(state[6]), static_cast<int>(state[7]));
   for (; blocks > 0; --blocks, at += 64) {
     const __m128i abef_before = abef, cdgh_before = cdgh;
-    __m128i w[4];
-    for (int i = 0; i < 16; ++i) {
-      __m128i& now = w[i % 4];
-      const __m128i &next = w[(i + 1) % 4], &third = w[(i + 2) % 4], &last = w[(i + 3) % 4];
-      if (i < 4) {
-        now = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at) + i), swap);
-      } else {
-        now = _mm_sha256msg2_epu32(
-            _mm_add_epi32(_mm_sha256msg1_epu32(now, next), _mm_alignr_epi8(last, third, 4)), last);
-      }
-      __m128i k = _mm_add_epi32(now, _mm_load_si128(reinterpret_cast<const __m128i*>(kRound) + i));
-      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, k);
-      k = _mm_shuffle_epi32(k, 0x0e);
-      abef = _mm_sha256rnds2_epu32(abef, cdgh, k);
+    const auto* const from = reinterpret_cast<const __m128i*>(at);
+    __m128i a = _mm_shuffle_epi8(_mm_loadu_si128(from), swap);
+    __m128i b = _mm_shuffle_epi8(_mm_loadu_si128(from + 1), swap);
+    __m128i c = _mm_shuffle_epi8(_mm_loadu_si128(from + 2), swap);
+    __m128i d = _mm_shuffle_epi8(_mm_loadu_si128(from + 3), swap);
+    for (int i = 0;; i += 4) {
+      Rounds(abef, cdgh, a, i);
+      Rounds(abef, cdgh, b, i + 1);
+      Rounds(abef, cdgh, c, i + 2);
+      Rounds(abef, cdgh, d, i + 3);
+      if (i == 12) break;
+      Extend(a, b, c, d);
+      Extend(b, c, d, a);
+      Extend(c, d, a, b);
+      Extend(d, a, b, c);
     }
     abef = _mm_add_epi32(abef, abef_before);
     cdgh = _mm_add_epi32(cdgh, cdgh_before);

@@ -87,8 +87,9 @@ std::vector<std::string> InitLimits(const RunSpec& spec) {
   }
   if (limits.file_bytes() > 0) out.push_back(absl::StrCat("fsize=", limits.file_bytes()));
   if (limits.open_files() > 0) out.push_back(absl::StrCat("nofile=", limits.open_files()));
-  // Per process; wall_s is what normally ends a run.
-  if (limits.wall_s() > 0) {
+  // Per process; wall_s is what normally ends a run. Without a limit on cores there is none on their
+  // time.
+  if (limits.wall_s() > 0 && limits.cpu_cores() > 0) {
     const double cores = std::max(1.0, limits.cpu_cores());
     out.push_back(absl::StrCat("cpu=", static_cast<int64_t>(
                                            std::ceil(limits.wall_s() * std::ceil(cores) + 5))));

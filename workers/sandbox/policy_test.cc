@@ -103,6 +103,12 @@ TEST_CASE("a root file system of the user's replaces the machine's, read-only") 
   CheckGolden("rootfs", Text(BwrapArguments(spec, facts)));
 }
 
+TEST_CASE("without a limit on cores none is set on their time") {
+  RunSpec spec = Ordinary();
+  spec.limits.clear_cpu_cores();
+  CHECK_FALSE(absl::StrContains(Text(BwrapArguments(spec, Debian())), " cpu="));
+}
+
 TEST_CASE("a person's shell keeps the terminal's session") {
   RunSpec spec = Ordinary();
   spec.argv = {"/bin/sh"};
