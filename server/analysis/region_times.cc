@@ -1,0 +1,181 @@
+#include "server/analysis/region_times.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "proto/status/status.h"
+#include "server/analysis/role_inference.h"
+#include "server/analysis/columns.h"
+
+namespace sextant::analysis {
+namespace {
+
+constexpr size_t kMaxDurations = 1 << 18;   // of a region kept for its quantiles
+
+// A region that is open on a track, and where what nests in it is subtracted.
+struct Open {
+  uint64_t end = 0;
+  uint32_t region = 0;
+  RegionTime* of_role = nullptr;
+  RegionTime* of_warp = nullptr;   // null: not asked for
+};
+
+struct TrackState {
+  std::vector<Open> open;
+  uint64_t first = UINT64_MAX, last = 0;
+  std::string role;
+  uint32_t role_id = 0;
+  uint32_t warp = 0;
+};
+
+// One pass.
+class Reader {
+ public:
+  Reader(bool by_warp, RegionTimes* out) : by_warp_(by_warp), out_(out) {}
+
+  void Take(const chunk::Decoded& chunk, const Evidence& evidence, const v1::PassInfo& pass) {
+    if (chunk.header.unit() != v1::CYCLES) out_->cycles = false;
+    std::vector<uint32_t> local;
+    for (const std::string& name : chunk.header.regions()) {
+      const auto [at, added] = ids_.try_emplace(name, static_cast<uint32_t>(names_.size()));
+      if (added) names_.push_back(name);
+      local.push_back(at->second);
+    }
+    for (const chunk::TrackSlice& slice : chunk.tracks) {
+      const chunk::Track& track = slice.track;
+      if (!evidence.IsOfKernel(pass, track.launch)) continue;
+      out_->dropped += track.dropped;
+      if (slice.count == 0) continue;
+      launches_.insert(track.launch);
+      ctas_.insert({track.launch, track.cta});
+      const auto [at, added] = tracks_.try_emplace(std::make_tuple(track.launch, track.cta, track.warp));
+      TrackState& state = at->second;
+      if (added) {
+        state.role = LaneName(chunk.header, track);
+        state.role_id = roles_.try_emplace(state.role, static_cast<uint32_t>(roles_.size())).first->second;
+        state.warp = track.warp;
+      }
+      std::vector<uint32_t> order(slice.count);
+      for (uint32_t i = 0; i < slice.count; ++i) order[i] = slice.begin + i;
+      std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+        return chunk.start[a] != chunk.start[b] ? chunk.start[a] < chunk.start[b] : chunk.duration[a] > chunk.duration[b];
+      });
+      for (const uint32_t i : order) Add(chunk.start[i], chunk.duration[i], local[chunk.region[i]], &state);
+    }
+  }
+
+  // CTAs of all launches.
+  uint64_t ctas() const { return ctas_.size(); }
+  const absl::flat_hash_set<uint32_t>& launches() const { return launches_; }
+
+  void End() {
+    for (const auto& [key, track] : tracks_) {
+      if (track.last <= track.first) continue;
+      const double span = static_cast<double>(track.last - track.first);
+      out_->spans[{track.role, -1}] += span;
+      if (by_warp_) out_->spans[{track.role, static_cast<int32_t>(track.warp)}] += span;
+    }
+    out_->launches += launches_.size();
+  }
+
+ private:
+  void Add(uint64_t start, uint64_t duration, uint32_t region, TrackState* track) {
+    const uint64_t end = start + duration;
+    // What overlaps without being inside is a sibling: it ends the other here.
+    while (!track->open.empty() && (track->open.back().end <= start || track->open.back().end < end)) track->open.pop_back();
+    const double cycles = static_cast<double>(duration);
+    const Open above = track->open.empty() ? Open{0, UINT32_MAX} : track->open.back();
+    Open& open = track->open.emplace_back();
+    open.end = end;
+    open.region = region;
+    open.of_role = TimeOf(*track, region, above.region, -1);
+    if (by_warp_) open.of_warp = TimeOf(*track, region, above.region, static_cast<int32_t>(track->warp));
+    for (RegionTime* const time : {open.of_role, open.of_warp})
+      if (time != nullptr) time->Add(cycles);
+    for (RegionTime* const time : {above.of_role, above.of_warp})
+      if (time != nullptr) time->cycles_exclusive -= cycles;
+    track->first = std::min(track->first, start);
+    track->last = std::max(track->last, end);
+  }
+
+  RegionTime* TimeOf(const TrackState& track, uint32_t region, uint32_t parent, int32_t warp) {
+    RegionTime*& known = times_[std::make_tuple(track.role_id, region, parent, warp)];
+    if (known == nullptr)
+      known = &out_->regions[{track.role, names_[region], parent == UINT32_MAX ? "" : names_[parent], warp}];
+    return known;
+  }
+
+  const bool by_warp_;
+  RegionTimes* const out_;
+  absl::flat_hash_map<std::string, uint32_t> ids_, roles_;
+  std::vector<std::string> names_;
+  absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, TrackState> tracks_;
+  absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t, int32_t>, RegionTime*> times_;   // std::map keeps addresses
+  absl::flat_hash_set<uint32_t> launches_;
+  absl::flat_hash_set<std::pair<uint32_t, uint32_t>> ctas_;
+};
+
+// CTAs of these launches by `launches`; 0: it does not tell.
+double CtasLaunched(const Evidence& evidence, const v1::PassInfo& pass, const absl::flat_hash_set<uint32_t>& launches) {
+  const auto read = evidence.Read(pass, "launches");
+  if (!read.ok()) return 0;
+  const NumberColumn launch(**read, "launch"), x(**read, "grid_x"), y(**read, "grid_y"), z(**read, "grid_z"),
+      ctas(**read, "ctas");
+  double sum = 0;
+  size_t found = 0;
+  for (uint64_t row = 0; row < (*read)->rows(); ++row) {
+    if (!(launch[row] >= 0) || !launches.contains(static_cast<uint32_t>(launch[row]))) continue;
+    const double here = ctas.Positive(row) > 0 ? ctas[row] : x.Positive(row) * y.Positive(row) * z.Positive(row);
+    if (here > 0) ++found;
+    sum += here;
+  }
+  return found == launches.size() ? sum : 0;
+}
+
+}  // namespace
+
+void RegionTime::Add(double duration) {
+  if (instances % stride == 0) {
+    durations.push_back(duration);
+    if (durations.size() > kMaxDurations) {
+      for (size_t i = 0; i < durations.size() / 2; ++i) durations[i] = durations[2 * i];
+      durations.resize(durations.size() / 2);
+      stride *= 2;
+    }
+  }
+  ++instances;
+  cycles += duration;
+  cycles_exclusive += duration;
+}
+
+absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, const Evidence::Want& want, bool by_warp,
+                                            v1::Basis* basis) {
+  RegionTimes times;
+  double recorded = 0, launched = 0;
+  const PassList passes = evidence.Take({"scopes", "proton"}, want, basis);
+  for (const v1::PassInfo* pass : passes) {
+    Reader reader(by_warp, &times);
+    const absl::Status status = evidence.ReadTrace(*pass, {}, [&](const chunk::Decoded& chunk) {
+      reader.Take(chunk, evidence, *pass);
+      return absl::OkStatus();
+    });
+    if (absl::IsNotFound(status)) continue;   // removed by retention
+    RETURN_IF_ERROR(status, "reading the trace of pass ", pass->pass_id());
+    reader.End();
+    ++times.passes;
+    if (const double ctas = CtasLaunched(evidence, *pass, reader.launches()); ctas > 0) {
+      recorded += static_cast<double>(reader.ctas());
+      launched += ctas;
+    }
+  }
+  if (launched > recorded && recorded > 0) times.recorded_share = recorded / launched;
+  std::set<std::string> names;
+  for (const auto& [key, time] : times.regions) names.insert(key.region);
+  times.names.assign(names.begin(), names.end());
+  return times;
+}
+
+}  // namespace sextant::analysis
