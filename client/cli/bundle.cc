@@ -166,8 +166,10 @@ absl::Status Bundle::AddArgument(const std::string& text) {
 
 namespace {
 
-// Whether it belongs to a Python environment or installation, whose packages lie beside it.
-bool InPythonEnvironment(const std::string& program) {
+// Whether it belongs to a Python environment or installation, whose packages lie beside it; `python3` found
+// in PATH does in any case, also where it is a script that chooses one.
+bool InPythonEnvironment(const std::string& named, const std::string& program) {
+  if (absl::StartsWith(named, "python") && !absl::StrContains(named, '/')) return true;
   const fs::path path = Absolute(program);
   const fs::path prefix = path.parent_path().parent_path();
   std::error_code error;
@@ -185,7 +187,7 @@ absl::Status CollectProgram(std::vector<std::string> argv, const Environment& en
                             Bundle& bundle, v1::Workload& workload) {
   if (argv.empty()) return absl::InvalidArgumentError("no program was given; put it after --");
   ASSIGN_OR_RETURN(const std::string program, ResolveProgram(argv[0], environment));
-  if (!IsSystemPath(Absolute(program)) && InPythonEnvironment(program)) {
+  if (!IsSystemPath(Absolute(program)) && InPythonEnvironment(argv[0], program)) {
     // Its packages do not travel with it: the worker has an environment of its own
     // (--path-prefix), or shows this one (--expose).
     if (absl::StrContains(argv[0], '/')) argv[0] = Absolute(program);

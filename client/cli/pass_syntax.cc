@@ -1,6 +1,9 @@
 #include "client/cli/pass_syntax.h"
 
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/replay.h"
@@ -17,6 +20,14 @@ absl::Status Wrong(absl::string_view text, size_t at, absl::string_view what) {
   const std::string before = Escape(text.substr(0, at));
   return absl::InvalidArgumentError(absl::StrCat(
       "--pass: ", what, "\n  ", Escape(text), "\n  ", std::string(Columns(before), ' '), "^"));
+}
+
+// The option that words without '=' belong to: `counters:ipc,stalls` is `counters:set=ipc+stalls`.
+absl::string_view MainOption(absl::string_view backend) {
+  if (backend == "counters" || backend == "ncu") return "set";
+  if (backend == "sanitizer") return "tool";
+  if (backend == "auto") return "question";
+  return "";
 }
 
 size_t SkipName(absl::string_view text, size_t at) {
@@ -69,15 +80,22 @@ absl::StatusOr<v1::PassSpec> ParsePass(absl::string_view text) {
   if (at < end && text[at] != ':') {
     return Wrong(text, at, "expected ':' (options), '*' (repetitions) or the end here");
   }
+  const std::string main(MainOption(spec.backend()));
   while (at < end) {
     ++at;  // the ':' or ','
+    const size_t value_end = std::min(text.substr(0, end).find(',', at), end);
+    const absl::string_view written = text.substr(at, value_end - at);
+    if (!main.empty() && !written.empty() && !absl::StrContains(written, '=')) {
+      std::string& value = (*spec.mutable_options())[main];
+      absl::StrAppend(&value, value.empty() ? "" : "+", written);
+      at = value_end;
+      continue;
+    }
     const size_t key_end = SkipName(text.substr(0, end), at);
     if (key_end == at) return Wrong(text, at, "expected an option, key=value");
     if (key_end == end || text[key_end] != '=') {
       return Wrong(text, key_end, "expected '=' and a value after the option's name");
     }
-    size_t value_end = text.substr(0, end).find(',', key_end);
-    if (value_end == absl::string_view::npos) value_end = end;
     const std::string key(text.substr(at, key_end - at));
     if (spec.options().count(key)) {
       return Wrong(text, at, absl::StrCat("option \"", key, "\" is given twice"));
