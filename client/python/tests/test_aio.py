@@ -1,0 +1,76 @@
+"""The API for asyncio."""
+
+import asyncio
+
+import pytest
+
+import sextant
+
+
+def test_the_example_of_the_module(service, pipeline):
+    async def main():
+        async with sextant.aio.connect(service.address, progress=False) as sx:
+            async with sx.job("async") as job:
+                run = await job.profile(f"{pipeline} --items 4", passes=["host*2"])
+                timeline, report = await asyncio.gather(run.timeline(), run.report())
+                async with job.job("inner") as inner:
+                    await inner.verify("true")
+            assert (await job.info()).state == 4
+            assert (await sx.query("SELECT 1::int8 AS one"))["one"].tolist() == [1]
+            return timeline, report
+
+    timeline, report = asyncio.run(main())
+    assert "producer" in timeline.roles
+    assert report.markdown
+
+
+def test_tasks_are_awaited_and_fail(service):
+    async def main():
+        async with sextant.aio.connect(service.address, progress=False) as sx:
+            job = await sx.job("fails")
+            good = await job.profile("true", passes="run")
+            bad = await job.profile("false", passes="run")
+            assert (await good) is good and good.done()
+            with pytest.raises(sextant.TaskFailed):
+                await bad
+            await job.seal()
+            with pytest.raises(sextant.TaskFailed):
+                await job
+
+    asyncio.run(main())
+
+
+def test_cancelling_a_wait_leaves_the_job_alone(service):
+    async def main():
+        async with sextant.aio.connect(service.address, progress=False) as sx:
+            job = await sx.job("waits")
+            run = await job.profile("sleep 1000", passes="run")
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(run.timeline(), 0.2)
+            assert (await run.info()).state in (1, 2, 3)
+            await run.cancel()
+            with pytest.raises(sextant.TaskFailed):
+                await run
+            await job.seal()
+
+    asyncio.run(main())
+
+
+def test_synchronous_handles_can_be_awaited(sx):
+    async def main():
+        with sx.job("mixed") as job:
+            return await job.profile("true", passes="run")
+
+    assert asyncio.run(main()).state == "done"
+
+
+def test_an_exception_cancels_the_job(service):
+    async def main():
+        async with sextant.aio.connect(service.address, progress=False) as sx:
+            with pytest.raises(KeyError):
+                async with sx.job("left") as job:
+                    await job.profile("sleep 1000", passes="run")
+                    raise KeyError("mine")
+            return (await sx.get_job(job.job_id)).sync.watch.job().result(60).state
+
+    assert asyncio.run(main()) == 6
