@@ -77,6 +77,9 @@ def draw_timeline(timeline: sextant_pb2.Timeline, ax: "Optional[Axes]" = None, *
                          remedy="; ".join(timeline.notes) or "see Timeline.to_pandas()")
     low, middle, high = _parts(timeline.quantiles)
     end = to_ns or max(i.end_ns[high] for _, _, found in rows for i in found)
+    first = min(i.start_ns[low] for _, _, found in rows for i in found)
+    if not from_ns and first > 0.3 * end:
+        from_ns = first - 0.02 * (end - first)  # a long start of the program is no part of the picture
     scale, unit = time_scale(end - from_ns)
     axes = _axes(ax, 11, 1.1 + 0.32 * len(rows) + 0.18 * len(lanes))
     names = list(dict.fromkeys(region for _, region, _ in rows))
