@@ -22,6 +22,7 @@ struct Values {
   std::string task, reason, submitter, group, output, shell, state, digest;
   std::vector<std::string> words;
   RunOptions run;
+  ImportOptions imported;
   SubmitOptions submit;
   AddOptions add;
   CompleteOptions complete;
@@ -149,6 +150,22 @@ void App::Submitting() {
                 "Add no clean passes (activity:light=1*3) beside those that disturb kernels");
   run->add_flag("--no-timeline", r.no_timeline, "Do not show the timeline at the end");
   TimelineFlags(run, r.timeline);
+
+  ImportOptions& i = v_.imported;
+  CLI::App* imported = Command("import", "Make a job of what other tools left: Proton, ncu, CUTracer, rocprofv3, PyTorch's "
+                                         "profiler, Chrome traces, scope files; each file (or folder) is a pass",
+                               [this](Context& c) { return Import(c, v_.imported); });
+  imported->add_option("FILES", i.files, "Files and folders, also gzipped; all files of a folder are one pass")->required();
+  imported->add_flag("--together", i.together, "All of them are one pass");
+  imported->add_option("--kind", i.kind, "proton, proton-host, ncu, cutracer, rocprofv3, kineto, chrome, scopes or host; default: by content");
+  imported->add_option("--machine", i.machine, "Where they were measured, such as \"NVIDIA H200\"; default: as far as the files tell");
+  imported->add_option("--kernel", i.kernel, "Raw buffers of Proton: the kernel's name");
+  imported->add_option("--scopes", i.scopes, "Raw buffers of Proton: the scopes' names by id, joined by +");
+  imported->add_option("--name", i.name, "Name of the job; default: the first file's");
+  imported->add_option("--label", i.labels, "KEY=VALUE, repeatable")->expected(1)->take_all();
+  imported->add_flag("--again", i.again, "Make a new job even when the same files were imported before");
+  imported->add_flag("--detach", i.detach, "Submit, print the job's id, return");
+  imported->add_flag("--no-timeline", i.no_timeline, "Do not show the timeline at the end");
 
   CLI::App* submit = Command("submit", "Submit a graph of tasks written as JSON (JobGraph)",
                              [this](Context& c) { return Submit(c, v_.submit); });

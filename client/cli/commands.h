@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,17 @@ struct RunOptions {
   TimelineOptions timeline;
 };
 int Run(Context& context, const RunOptions& options);
+
+struct ImportOptions {
+  std::vector<std::string> files;   // files and folders: one pass each
+  std::string kind, machine, kernel, scopes;
+  std::string name;
+  std::vector<std::string> labels;
+  bool together = false;      // all of them are one pass
+  bool again = false;         // also when they were imported before
+  bool detach = false, no_timeline = false;
+};
+int Import(Context& context, const ImportOptions& options);
 
 struct SubmitOptions {
   std::string graph;          // path, or "-"
@@ -194,6 +206,17 @@ int PrintPlan(Context& context, const v1::JobGraph& graph);
 // Submits over lost connections with the same request id; UNKNOWN is repeated too, which is safe.
 absl::StatusOr<v1::SubmitJobResponse> SubmitSafely(Context& context,
                                                    const v1::SubmitJobRequest& request);
+struct ShowOptions {
+  bool detach = false;        // submit alone
+  bool no_timeline = false;
+  TimelineOptions timeline;   // job_id is set
+};
+// Sends `files` (digest → local path), submits, follows, and shows the timeline of its task, or how its passes
+// ended; the exit code.
+int SubmitAndShow(Context& context, const v1::SubmitJobRequest& request,
+                  const std::map<std::string, std::string>& files, const ShowOptions& options);
+// "K=V" each, from the option of that name.
+absl::Status FillLabels(const std::vector<std::string>& labels, v1::JobGraph& graph);
 // Prints the outcome of a job that has ended, and gives the exit code.
 int PrintOutcome(Context& context, const v1::JobInfo& job, int interrupts);
 

@@ -114,7 +114,7 @@ TEST_CASE("usage errors exit with 2 and say where to read more") {
        {std::vector<std::string>{}, {"nonsense"}, {"job"}, {"job", "x"}, {"job", "-3"}, {"jobs", "--format", "xml"},
         {"run"}, {"run", "--pass", "host*", "--", "true"}, {"run", "--memory", "lots", "--", "true"},
         {"run", "--", "./does-not-exist"}, {"timeline", "7", "--quantiles", "2"}, {"blobs", "get", "abc"},
-        {"logs", "seven"}, {"jobs", "--state", "happy"}, {"completion", "tcsh"}, {"submit", "/nonexistent.json"}}) {
+        {"logs", "seven"}, {"jobs", "--state", "happy"}, {"import"}, {"import", "/nonexistent.json"}, {"completion", "tcsh"}, {"submit", "/nonexistent.json"}}) {
     INFO(absl::StrCat(arguments.empty() ? "" : arguments[0], " …"));
     const Ran ran = program(arguments);
     CHECK(ran.code == kUsage);
@@ -128,7 +128,7 @@ TEST_CASE("help lists the exit codes and every command") {
   CHECK(ran.code == kOk);
   CHECK(absl::StrContains(ran.out, "3 service unreachable"));
   for (const char* command : {"up", "down", "run", "submit", "jobs", "job", "watch", "cancel", "logs", "timeline", "report",
-                              "query", "export", "doctor", "worker", "blobs", "version", "shell", "completion", "complete-task"}) {
+                              "query", "export", "import", "doctor", "worker", "blobs", "version", "shell", "completion", "complete-task"}) {
     CHECK(absl::StrContains(ran.out, absl::StrCat("\n  ", command, " ")));
     CHECK(program({command, "--help"}).code == kOk);
   }

@@ -8,14 +8,9 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/bundle.h"
 #include "client/cli/commands.h"
-#include "client/cli/follow.h"
 #include "client/cli/pass_syntax.h"
-#include "client/cli/progress.h"
 #include "client/cli/replay.h"
-#include "client/cli/table.h"
 #include "client/cli/text.h"
-#include "client/cli/upload.h"
-#include "google/protobuf/util/message_differencer.h"
 #include "proto/status/status.h"
 
 namespace sextant::cli {
@@ -143,7 +138,7 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
         "no program was given; write it after --:  sextant run -- ./program args");
   }
   RETURN_IF_ERROR(FillPairs(o.env, "--env", &context.environment, *workload.mutable_env()));
-  RETURN_IF_ERROR(FillPairs(o.labels, "--label", nullptr, *graph.mutable_labels()));
+  RETURN_IF_ERROR(FillLabels(o.labels, graph));
   for (const std::string& file : o.files) RETURN_IF_ERROR(bundle.AddArgument(file), "--file");
   for (const std::string& directory : o.directories) {
     RETURN_IF_ERROR(bundle.AddArgument(directory), "--dir");
@@ -177,41 +172,11 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
   return HashBundle(bundle, workload);
 }
 
-// Passes without a trace have no timeline; what is known of them is how they ended.
-int PrintPasses(Context& context, int64_t job_id) {
-  v1::ListPassesRequest request;
-  request.set_job_id(job_id);
-  auto passes = context.service().ListPasses(request);
-  if (!passes.ok()) return context.Fail(passes.status());
-  if (context.json) {
-    context.PrintJson(*passes);
-    return kOk;
-  }
-  Table table({{"pass"}, {"backend"}, {"state"}, {"ended"}, {"wall", Table::Align::kRight},
-               {"cpu", Table::Align::kRight}, {"memory", Table::Align::kRight}});
-  for (const v1::PassInfo& p : passes->passes()) {
-    const v1::ExitReport& exit = p.result().exit();
-    table.Add({absl::StrCat("p", p.pass_id()), p.spec().backend(), StateName(p.state()), DescribeExit(exit),
-               FormatNs(exit.wall_s() * 1e9), FormatNs(exit.cpu_s() * 1e9), FormatBytes(exit.peak_memory_bytes())});
-  }
-  context.out << table.Text(context.out_terminal.color, "", context.out_terminal.width);
-  return kOk;
-}
-
-// The first pass that failed. What the job's failure has said already is not said again.
-void PrintFailedPass(Context& context, const v1::GetJobResponse& job) {
-  for (const v1::PassInfo& p : job.passes()) {
-    if (p.state() != v1::FAILED) continue;
-    const std::string exit = DescribeExit(p.result().exit());
-    context.err << "  pass p" << p.pass_id() << (exit.empty() ? "" : ": " + exit) << "\n";
-    if (!absl::StrContains(job.job().failure().message(), p.result().failure().message()))
-      context.err << DescribeFailure(p.result().failure(), "  ");
-    context.err << "  its output:  sextant logs p" << p.pass_id() << "\n";
-    return;
-  }
-}
-
 }  // namespace
+
+absl::Status FillLabels(const std::vector<std::string>& labels, v1::JobGraph& graph) {
+  return FillPairs(labels, "--label", nullptr, *graph.mutable_labels());
+}
 
 int Run(Context& context, const RunOptions& options) {
   v1::SubmitJobRequest request;
@@ -228,55 +193,12 @@ int Run(Context& context, const RunOptions& options) {
     if (!options.local || !context.server.empty()) return context.Fail(healthy);
     if (const int code = Up(context, {}); code != kOk) return code;
   }
-  auto uploaded = UploadMissing(context.service(), *files, request.submitter());
-  if (!uploaded.ok()) return context.Fail(uploaded.status());
-  if (uploaded->sent > 0) {
-    context.Note(absl::StrCat("sent ", Plural(uploaded->sent, "file", "files"), ", ",
-                              FormatBytes(uploaded->sent_bytes)));
-  }
-  auto submitted = SubmitSafely(context, request);
-  if (!submitted.ok()) return context.Fail(submitted.status());
-  if (context.json) context.PrintJson(*submitted);
-  const int64_t id = submitted->job_id();
-  if (options.detach) {
-    if (!context.json) context.out << id << "\n";
-    context.Note(absl::StrCat("follow it:  sextant watch ", id, "    its timeline:  sextant timeline ", id));
-    return kOk;
-  }
-  context.Note(absl::StrCat("job ", id, submitted->existing() ? " (was submitted before)" : ""));
-
-  FollowOptions follow;
-  follow.job_id = id;
-  auto followed = Follow(context, follow);
-  if (!followed.ok()) return context.Fail(followed.status());
-  if (followed->detached) return kInterrupted;
-  v1::GetJobRequest get;
-  get.set_job_id(id);
-  get.set_with_passes(true);
-  auto job = context.service().GetJob(get);
-  if (!job.ok()) return context.Fail(job.status());
-  if (context.json) context.PrintJson(job->job());
-  const int code = PrintOutcome(context, job->job(), followed->interrupts);
-  if (!context.json && job->job().state() == v1::FAILED) PrintFailedPass(context, *job);
-  if (code == kInterrupted || options.no_timeline) return code;
-
-  bool trace = false, any = false;
-  for (const v1::PassInfo& p : job->passes()) {
-    trace = trace || (p.state() == v1::DONE && !p.result().trace_digest().empty());
-    any = any || p.state() == v1::DONE;
-  }
-  if (!any) return code;
-  if (!context.json) context.out << "\n";
-  int shown = kOk;
-  if (trace) {
-    TimelineOptions timeline = options.timeline;
-    timeline.job_id = id;
-    timeline.task = kTask;
-    shown = TimelineCommand(context, timeline);
-  } else {
-    shown = PrintPasses(context, id);
-  }
-  return code != kOk ? code : shown;
+  ShowOptions show;
+  show.detach = options.detach;
+  show.no_timeline = options.no_timeline;
+  show.timeline = options.timeline;
+  show.timeline.task = kTask;
+  return SubmitAndShow(context, request, *files, show);
 }
 
 }  // namespace sextant::cli

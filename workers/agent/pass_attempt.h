@@ -53,6 +53,7 @@ struct PassRunner::Attempt {
   std::vector<std::string> own_variables;   // that are this pass's alone
   bool forked = false;
   std::string recording;     // beneath /work; not empty: it is played instead of a program
+  bool imports = false;      // the workload's files are collected, nothing is started
   v1::Assignment recorded;   // of the recording: what Collect is told
 
   v1::PassResult& result() { return *commit.mutable_result(); }

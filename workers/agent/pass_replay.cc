@@ -1,4 +1,5 @@
-// PassRunner and recordings: making one of what a pass left, and playing one in place of a run.
+// PassRunner and what was measured elsewhere: making recordings of what a pass left, playing one in place of
+// a run, and importing the files of other tools.
 #include <cctype>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +12,9 @@
 namespace sextant::agent {
 namespace {
 
-constexpr char kReplayed[] = "replayed";  // in Provenance.extra
+// In Provenance.extra.
+constexpr char kReplayed[] = "replayed";
+constexpr char kImported[] = "imported";
 
 // Sorts as the passes of the task do.
 std::string RecordingName(const v1::Assignment& assignment) {
@@ -81,6 +84,28 @@ bool PassRunner::Play(Attempt& attempt) {
   *result.mutable_provenance() = recording->provenance();
   (*result.mutable_provenance()->mutable_extra())[kReplayed] = "yes";
   return NoteEnd(attempt);
+}
+
+bool PassRunner::BeginImport(Attempt& attempt) {
+  attempt.record.assignment = &attempt.assignment;
+  attempt.record.exit.set_verdict(v1::EXITED);
+  return NoteEnd(attempt);
+}
+
+// Nothing is known of the machine but what the files or the user say: numbers of this one stay out.
+void PassRunner::NoteImport(const backends::Imported& imported, Attempt& attempt) const {
+  v1::PassResult& result = attempt.result();
+  *result.mutable_replayed() = imported.measured_as;
+  v1::Provenance provenance;
+  provenance.set_machine_class(absl::StrCat(
+      "imported, ", imported.machine.empty() ? "machine not known" : imported.machine));
+  provenance.set_device(imported.machine);
+  provenance.set_backend(imported.measured_as.backend());
+  provenance.set_worker(options_.name);
+  provenance.set_started_unix_ns(imported.started_unix_ns);
+  provenance.set_clock_hz(result.provenance().clock_hz());
+  (*provenance.mutable_extra())[kImported] = imported.tool;
+  *result.mutable_provenance() = std::move(provenance);
 }
 
 }  // namespace sextant::agent

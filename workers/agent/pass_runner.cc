@@ -133,7 +133,8 @@ void PassRunner::Execute(Pass& pass, Attempt& attempt) {
     Enter(pass, Phase::kCollect);
     Collect(attempt);
   }
-  if (attempt.ran && !pass.stopped() && attempt.recording.empty() && !options_.record_dir.empty() &&
+  const bool started = attempt.recording.empty() && !attempt.imports;
+  if (attempt.ran && !pass.stopped() && started && !options_.record_dir.empty() &&
       attempt.assignment.kind() == "profile") {
     Record(attempt);
   }
@@ -170,6 +171,7 @@ bool PassRunner::Plan(Attempt& attempt) {
                                     "correct what is named and submit again"));
   }
   attempt.recording = std::move(plan->recording);
+  attempt.imports = plan->imports;
   sandbox::RunSpec& spec = attempt.spec;
   if (!workload.rootfs().empty()) {
     absl::StatusOr<std::filesystem::path> rootfs =
@@ -244,6 +246,7 @@ bool PassRunner::RunOnDevice(Pass& pass, Attempt& attempt) {
 bool PassRunner::RunProgram(Pass& pass, Attempt& attempt) {
   if (pass.stopped()) return false;
   if (!attempt.recording.empty()) return Play(attempt);
+  if (attempt.imports) return BeginImport(attempt);
   absl::StatusOr<std::unique_ptr<sandbox::Running>> started = StartProgram(pass, attempt);
   if (!started.ok()) return attempt.Fail(FailureOfStatus("run", started.status()));
   std::shared_ptr<sandbox::Running> running = *std::move(started);
@@ -286,6 +289,8 @@ void PassRunner::Collect(Attempt& attempt) {
   if (!collected.ok()) {
     const absl::Status& status = collected.status();
     v1::Failure failure = FailureOfCollect(status);
+    // The same files would fail in the same way again.
+    if (attempt.imports && failure.cause() == v1::TOOL_FAILED) failure.set_cause(v1::REJECTED);
     if (ended_well) {
       attempt.Fail(std::move(failure));
     } else if (IsOfTool(status)) {
@@ -303,6 +308,7 @@ void PassRunner::Collect(Attempt& attempt) {
   result.set_events(kept.events);
   result.set_dropped(kept.dropped);
   if (kept.clock_hz > 0) result.mutable_provenance()->set_clock_hz(kept.clock_hz);
+  if (kept.imported.has_value()) NoteImport(*kept.imported, attempt);
 }
 
 void PassRunner::Enter(Pass& pass, Phase phase) {

@@ -74,6 +74,8 @@ class PassRunner {
   absl::StatusOr<std::unique_ptr<sandbox::Running>> StartProgram(Pass& pass, Attempt& attempt);
   // Instead of RunProgram: unpacks the recording to where a run would have left its files.
   bool Play(Attempt& attempt);
+  bool BeginImport(Attempt& attempt);
+  void NoteImport(const backends::Imported& imported, Attempt& attempt) const;
   // What the run was and how it ended becomes the result's; false: there is nothing to collect.
   bool NoteEnd(Attempt& attempt);
   void Collect(Attempt& attempt);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct LaunchPlan {
   // Path beneath /work of a recording. Not empty: no program is started; what the recorded pass left
   // takes the place of what a run would leave, and the backend that recorded it collects.
   std::string recording;
+  // No program is started either: Collect makes the pass of the workload's files in work_dir.
+  bool imports = false;
 };
 
 // One program run inside the worker's sandbox for a backend, on what a pass left.
@@ -91,6 +94,14 @@ struct RunRecord {
   double recorded_clock_hz = 0;
 };
 
+// What is known of a pass that was not run here, but whose files were sent.
+struct Imported {
+  std::string tool;            // "kineto", …: who wrote them
+  v1::PassSpec measured_as;    // the pass that would have left them
+  std::string machine;         // "NVIDIA H200"; empty: not known
+  uint64_t started_unix_ns = 0;   // 0: not known
+};
+
 // What a backend makes of it. Chunks are serialized v1::Chunk in order.
 struct Collected {
   std::vector<std::string> chunks;
@@ -112,6 +123,7 @@ struct Collected {
   uint64_t dropped = 0;
   double clock_hz = 0;
   std::vector<std::string> notes;
+  std::optional<Imported> imported;   // where LaunchPlan.imports was set
 };
 
 // How the worker proves that a backend sees something, before it is offered (workers/agent/prover.h).

@@ -5,6 +5,7 @@
 #include "workers/backends/cutracer/cutracer_backend.h"
 #include "workers/backends/exec/exec_backend.h"
 #include "workers/backends/host/host_backend.h"
+#include "workers/backends/import/import_backend.h"
 #include "workers/backends/ir/ir_backend.h"
 #include "workers/backends/ncu/ncu_backend.h"
 #include "workers/backends/pcsampling/pcsampling_backend.h"
@@ -35,6 +36,10 @@ std::vector<std::unique_ptr<Backend>> AllBackends(const Site& site) {
   all.push_back(std::make_unique<SassMetricsBackend>(site));
   all.push_back(std::make_unique<ScopesBackend>(site));
   for (auto& third_party : ExecBackends(site)) all.push_back(std::move(third_party));
+  // Last, because it collects by the others.
+  std::vector<const Backend*> collectors;
+  for (const auto& backend : all) collectors.push_back(backend.get());
+  all.push_back(std::make_unique<ImportBackend>(std::move(collectors)));
   return all;
 }
 

@@ -18,6 +18,7 @@ namespace {
 constexpr uint64_t kMaxPageBytes = 1ull << 30;
 constexpr uint64_t kMaxLogBytes = 16 << 20;
 constexpr size_t kMaxMissingNamed = 20;
+constexpr size_t kMaxFilesLeft = 10'000;
 
 // A file that may be absent: an empty text.
 std::string ReadOptional(const std::filesystem::path& results, const char* name, uint64_t max_bytes,
@@ -120,8 +121,13 @@ absl::StatusOr<Collected> NcuBackend::Collect(const RunRecord& run) const {
   collected.tables.push_back(ncu::NcuTable(page, numbers, details, &collected.notes));
   if (!details.advice.empty()) collected.tables.push_back(ncu::AdviceTable(page, numbers, details));
   collected.counters = ncu::KernelCounters(page, options.metrics);
-  collected.artifacts.push_back({ncu::kReport, "trace-raw", run.results_dir / ncu::kReport});
-  collected.artifacts.push_back({ncu::kLog, "log", run.results_dir / ncu::kLog});
+  // Pages that were imported may come without.
+  const std::vector<std::string> left = ListResultFiles(run.results_dir, kMaxFilesLeft);
+  for (const auto& [name, kind] : {std::pair(ncu::kReport, "trace-raw"), {ncu::kLog, "log"}}) {
+    if (std::find(left.begin(), left.end(), name) != left.end()) {
+      collected.artifacts.push_back({name, kind, run.results_dir / name});
+    }
+  }
   return collected;
 }
 

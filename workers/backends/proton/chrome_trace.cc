@@ -6,7 +6,6 @@
 #include <map>
 #include <tuple>
 #include <utility>
-#include <nlohmann/json.hpp>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -16,98 +15,9 @@
 namespace sextant::backends::proton {
 namespace {
 
-constexpr double kMaxChromeTime = 1e15;  // in any unit of the format; beyond it is no time
-constexpr size_t kMaxTextBytes = 4096;   // of a name
+constexpr std::string_view kArgs[] = {"Frequency (MHz)"};
 constexpr double kDefaultFrequencyMhz = 1000;
-
-// Follows the parser to the events and fills one at a time.
-class EventSax : public nlohmann::json_sax<nlohmann::json> {
- public:
-  explicit EventSax(absl::FunctionRef<void(const ChromeEvent&)> event) : event_(event) {}
-
-  const std::string& error() const { return error_; }
-
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t value) override {
-    return Number(static_cast<double>(value), std::to_string(value));
-  }
-  bool number_unsigned(number_unsigned_t value) override {
-    return Number(static_cast<double>(value), std::to_string(value));
-  }
-  bool number_float(number_float_t value, const string_t& text) override {
-    return Number(value, text);
-  }
-  bool string(string_t& value) override {
-    if (!InEvent()) return true;
-    if (value.size() > kMaxTextBytes) value.resize(kMaxTextBytes);
-    if (key_ == "name") now_.name = value;
-    if (key_ == "cat") now_.category = value;
-    if (key_ == "pid") now_.process = value;
-    if (key_ == "tid") now_.thread = value;
-    if (key_ == "ph") complete_ = value == "X";
-    return true;
-  }
-  bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override {
-    ++depth_;
-    if (depth_ == kEventDepth && in_events_) {
-      now_ = ChromeEvent();
-      complete_ = false;
-    }
-    args_ = depth_ == kEventDepth + 1 && in_events_ && key_ == "args";
-    return true;
-  }
-  bool end_object() override {
-    if (depth_ == kEventDepth && in_events_ && complete_) event_(now_);
-    --depth_;
-    args_ = false;
-    return true;
-  }
-  bool start_array(std::size_t) override {
-    ++depth_;
-    if (depth_ == kEventDepth - 1) in_events_ = key_ == "traceEvents";
-    return true;
-  }
-  bool end_array() override {
-    if (depth_ == kEventDepth - 1) in_events_ = false;
-    --depth_;
-    return true;
-  }
-  bool key(string_t& value) override {
-    key_ = value;
-    return true;
-  }
-  bool parse_error(std::size_t position, const std::string&,
-                   const nlohmann::detail::exception& what) override {
-    error_ = absl::StrCat("byte ", position, ": ", what.what());
-    return false;
-  }
-
- private:
-  static constexpr int kEventDepth = 3;  // {"traceEvents": [{
-
-  bool InEvent() const { return in_events_ && depth_ == kEventDepth; }
-
-  bool Number(double value, const std::string& text) {
-    const bool sane = std::abs(value) <= kMaxChromeTime;  // not NaN either
-    if (args_ && key_ == "Frequency (MHz)" && sane) now_.frequency_mhz = value;
-    if (!InEvent()) return true;
-    if (key_ == "ts" && sane) now_.ts = value;
-    if (key_ == "dur" && sane) now_.dur = value;
-    if (key_ == "tid") now_.thread = text;
-    return true;
-  }
-
-  absl::FunctionRef<void(const ChromeEvent&)> event_;
-  ChromeEvent now_;
-  std::string key_;
-  std::string error_;
-  int depth_ = 0;
-  bool in_events_ = false;
-  bool args_ = false;
-  bool complete_ = false;
-};
+constexpr double kMaxCycles = 1e17;  // beyond it is no time
 
 // "<kernel> Core<SM> CTA<n>" and "warp <w> (line <n>)".
 struct Place {
@@ -122,7 +32,7 @@ bool ReadNumber(std::string_view text, uint32_t* number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-bool ReadPlace(const ChromeEvent& event, Place* place) {
+bool ReadPlace(const formats::TraceEvent& event, Place* place) {
   const std::string_view process = event.process;
   const size_t cta = process.rfind(" CTA");
   const size_t core = cta == std::string_view::npos ? cta : process.rfind(" Core", cta);
@@ -138,12 +48,16 @@ bool ReadPlace(const ChromeEvent& event, Place* place) {
          ReadNumber(thread, &place->warp);
 }
 
+int64_t Cycles(double cycles) {
+  return std::llround(std::clamp(cycles, -kMaxCycles, kMaxCycles));
+}
+
 // Gathers one launch, whose CTAs' begins are only known when all of it is there.
 class LaunchGatherer {
  public:
   explicit LaunchGatherer(Recording& recording) : recording_(recording) {}
 
-  void Add(const ChromeEvent& event) {
+  void Add(const formats::TraceEvent& event) {
     Place place;
     if (!ReadPlace(event, &place)) {
       ++elsewhere_;
@@ -161,10 +75,10 @@ class LaunchGatherer {
       tracks_.push_back({place.sm, place.cta, place.warp});
     }
     const double frequency =
-        event.frequency_mhz > 0 && event.frequency_mhz < 1e6 ? event.frequency_mhz
-                                                             : kDefaultFrequencyMhz;
-    const int64_t start = std::llround(event.ts * frequency);
-    const int64_t duration = std::max<int64_t>(0, std::llround(event.dur * frequency));
+        event.args[0].number > 0 && event.args[0].number < 1e6 ? event.args[0].number
+                                                               : kDefaultFrequencyMhz;
+    const int64_t start = Cycles(event.ts * frequency);
+    const int64_t duration = std::max<int64_t>(0, Cycles(event.dur * frequency));
     int64_t& first = cta_first_.emplace(place.cta, start).first->second;
     first = std::min(first, start);
     events_.push_back({static_cast<uint32_t>(tracks_.size() - 1), event.name, start, duration});
@@ -224,16 +138,20 @@ class LaunchGatherer {
 }  // namespace
 
 absl::Status ReadChromeTraceUntrusted(std::string_view text,
-                                      absl::FunctionRef<void(const ChromeEvent&)> event) {
+                                      absl::FunctionRef<void(const formats::TraceEvent&)> complete) {
+  const auto event = [&complete](const formats::TraceEvent& one) {
+    if (one.phase == "X") complete(one);
+  };
   size_t line = 1;
   for (size_t at = 0; at < text.size(); ++line) {
     const size_t end = std::min(text.find('\n', at), text.size());
     const std::string_view object = text.substr(at, end - at);
     at = end + 1;
     if (object.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    EventSax sax(event);
-    if (!nlohmann::json::sax_parse(object.begin(), object.end(), &sax)) {
-      return absl::InvalidArgumentError(absl::StrCat("Chrome trace, line ", line, ", ", sax.error()));
+    const absl::Status read = formats::ReadTraceEventsUntrusted(object, kArgs, event);
+    if (!read.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("Chrome trace, line ", line, ", ", read.message()));
     }
   }
   return absl::OkStatus();
@@ -242,7 +160,7 @@ absl::Status ReadChromeTraceUntrusted(std::string_view text,
 absl::Status AddChromeTraceUntrusted(std::string_view text, Recording& recording) {
   LaunchGatherer gatherer(recording);
   const absl::Status status = ReadChromeTraceUntrusted(
-      text, [&gatherer](const ChromeEvent& event) { gatherer.Add(event); });
+      text, [&gatherer](const formats::TraceEvent& event) { gatherer.Add(event); });
   gatherer.Flush();
   if (gatherer.elsewhere() > 0) {
     recording.Note(absl::StrCat(gatherer.elsewhere(),
@@ -255,7 +173,7 @@ absl::StatusOr<std::vector<HostKernel>> ReadHostKernelsUntrusted(std::string_vie
                                                                  size_t max_kernels) {
   std::vector<HostKernel> kernels;
   bool too_many = false;
-  RETURN_IF_ERROR(ReadChromeTraceUntrusted(text, [&](const ChromeEvent& event) {
+  RETURN_IF_ERROR(ReadChromeTraceUntrusted(text, [&](const formats::TraceEvent& event) {
     if (kernels.size() >= max_kernels) {
       too_many = true;
       return;

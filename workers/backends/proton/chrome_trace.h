@@ -16,25 +16,15 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "workers/backends/formats/trace_events.h"
 #include "workers/backends/proton/recording.h"
 
 namespace sextant::backends::proton {
 
-// One "X" event. What is missing is empty or 0; numbers are finite.
-struct ChromeEvent {
-  std::string name;
-  std::string category;
-  std::string process;
-  std::string thread;
-  double ts = 0;
-  double dur = 0;
-  double frequency_mhz = 0;
-};
-
-// Calls `event` for each complete event, in order. Memory does not grow with the text.
+// Calls `event` for each complete event ("X"), in order; its one arg is the frequency in MHz. Memory does not grow with the text.
 // INVALID_ARGUMENT: a line is no JSON; the events before it were given.
 absl::Status ReadChromeTraceUntrusted(std::string_view text,
-                                      absl::FunctionRef<void(const ChromeEvent&)> event);
+                                      absl::FunctionRef<void(const formats::TraceEvent&)> event);
 
 // Adds the events inside kernels. A launch ends where a warp appears a second time. INVALID_ARGUMENT
 // as above; what came before stays.
