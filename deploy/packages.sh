@@ -10,7 +10,7 @@ build=("${run[@]}" g++ cmake ninja-build ccache mold pkg-config protobuf-compile
   libspdlog-dev libcli11-dev nlohmann-json3-dev libboost-dev prometheus-cpp-dev
   libseccomp-dev libzstd-dev zlib1g-dev libssl-dev catch2)
 bundle=("${build[@]}" patchelf binutils gzip)
-test=("${bundle[@]}" clang libclang-rt-dev clang-format python3 python3-pip python3-venv zstd busybox-static)
+test=("${bundle[@]}" clang libclang-rt-dev clang-format python3 python3-pip python3-venv zstd openssl busybox-static)
 # libFuzzer's runtime has a package of its own on some releases.
 
 wanted=()

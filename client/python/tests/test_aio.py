@@ -40,6 +40,16 @@ def test_tasks_are_awaited_and_fail(service):
     asyncio.run(main())
 
 
+def test_events_are_streamed(service):
+    async def main():
+        async with sextant.aio.connect(service.address, progress=False) as sx:
+            run = await sx.profile("true", passes="run*2", fresh=True)
+            return [event.what async for event in (await sx.get_job(run.sync.job_id)).events()]
+
+    what = asyncio.run(main())
+    assert what[0] == "accepted" and what[-1] == "finished" and what.count("started") == 2
+
+
 def test_cancelling_a_wait_leaves_the_job_alone(service):
     async def main():
         async with sextant.aio.connect(service.address, progress=False) as sx:

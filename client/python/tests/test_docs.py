@@ -1,15 +1,12 @@
 """The examples of docs/python.md, in order, as they are written."""
 
 import pathlib
-import re
 
 import pytest
 
 import sextant
 from conftest import BUILD, ROOT
-
-PAGE = ROOT / "docs/python.md"
-BLOCK = re.compile(r"^```(python[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+from examples import PAGE, examples
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +25,10 @@ def place(service, tmp_path_factory):
 NAMES: dict = {}  # shared by the page's examples
 
 
-@pytest.mark.parametrize("info, source", BLOCK.findall(PAGE.read_text(encoding="utf-8")),
-                         ids=lambda value: value.strip().splitlines()[0][:50])
-def test_an_example_runs_as_written(info, source, place, service, monkeypatch, capsys):
+@pytest.mark.parametrize("needs, source", examples(), ids=lambda value: (value.strip().splitlines() or [""])[0][:50])
+def test_an_example_runs_as_written(needs, source, place, service, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    if "gpu" in info and not any(w.live and b.available and b.name == "proton" for w in service.describe().workers for b in w.info.backends):
+    if needs == "gpu" and not any(w.live and b.available and b.name == "proton" for w in service.describe().workers for b in w.info.backends):
         compile(source, str(PAGE), "exec")
         pytest.skip("no GPU here; the example was compiled")
     exec(compile(source, str(PAGE), "exec"), NAMES)

@@ -109,6 +109,15 @@ def test_a_job_is_found_again(sx):
         assert job.explain().tasks[0].task == run.path
 
 
+def test_events_come_in_order_until_the_job_ends(sx):
+    run = sx.profile("true", passes="run*2")
+    job = sx.get_job(run.job_id)
+    seen = list(job.events())
+    assert [e.seq for e in seen] == sorted(e.seq for e in seen)
+    assert seen[0].what == "accepted" and seen[-1].what == "finished" and not seen[-1].task
+    assert [e.seq for e in job.events(after_seq=seen[-2].seq)] == [seen[-1].seq]
+
+
 def test_a_request_id_is_one_job(sx):
     first = sx.job("once", request_id="python-once")
     again = sx.job("once", request_id="python-once")

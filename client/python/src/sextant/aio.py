@@ -14,7 +14,7 @@ import asyncio
 import functools
 from concurrent.futures import Future
 from types import TracebackType
-from typing import (Any, Awaitable, Callable, Concatenate, Coroutine, Generator, Optional, ParamSpec, Sequence, TypeVar,
+from typing import (Any, AsyncIterator, Awaitable, Callable, Concatenate, Coroutine, Generator, Optional, ParamSpec, Sequence, TypeVar,
                     cast)
 
 from google.protobuf.message import Message
@@ -23,6 +23,8 @@ from sextant import client as _client
 from sextant import handles as _handles
 from sextant import job as _job
 from sextant.answers import Comparison
+from sextant.v1.sextant_pb2 import WatchJobRequest
+from sextant.v1.types_pb2 import Event
 from sextant.watch import waiting_for
 
 P = ParamSpec("P")
@@ -144,6 +146,16 @@ class Job:
     explain = _lift(_job.Job.explain)
     seal = _lift(_job.Scope.seal)
     cancel = _lift(_job.Scope.cancel)
+
+    async def events(self, after_seq: int = 0) -> AsyncIterator[Event]:
+        """What happens to the job, live until it ends: `async for event in job.events():`."""
+        stream = self.sync.client.channel.stream(WatchJobRequest(job_id=self.job_id, after_seq=after_seq), Event)
+        events = iter(stream)
+        try:
+            while (event := await asyncio.to_thread(next, events, None)) is not None:
+                yield event
+        finally:
+            stream.cancel()
 
     def job(self, name: str, *, after: Sequence[_job.Dependency] = ()) -> "_Opening[Job]":
         """A nested job: `async with job.job("inner") as inner:`."""

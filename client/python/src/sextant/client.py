@@ -126,10 +126,10 @@ class Client:
 
     def get_job(self, job_id: int) -> Job:
         """A job that was submitted before, by anybody. NotFound: there is none."""
-        answer = self.channel.call(GetJobRequest(job_id=job_id), GetJobResponse)
-        return self._take(Job(self, job_id, sealed=True, existing=True), info=answer.job)
+        self.channel.call(GetJobRequest(job_id=job_id), GetJobResponse)
+        return self._take(Job(self, job_id, sealed=True, existing=True))
 
-    def _take(self, job: Job, info: Optional[JobInfo] = None) -> Job:
+    def _take(self, job: Job) -> Job:
         self._jobs.append(job)
         return job
 

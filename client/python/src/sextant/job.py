@@ -9,7 +9,7 @@ import re
 import threading
 import uuid
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generator, Iterable, Mapping, Optional, Sequence, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generator, Iterable, Iterator, Mapping, Optional, Sequence, TypeVar, Union
 
 from sextant.bundle import Bundle, Files, LocalFile
 from sextant.channel import CALL_TIMEOUT_S
@@ -22,8 +22,8 @@ from sextant.upload import upload
 from sextant.v1 import types_pb2
 from sextant.v1.sextant_pb2 import (AddTasksRequest, AddTasksResponse, CancelJobRequest, CompleteTaskRequest,
                                     ExplainJobRequest, ExplainJobResponse, GetJobRequest, GetJobResponse,
-                                    ListPassesRequest, ListPassesResponse, SealJobRequest)
-from sextant.v1.types_pb2 import (AnalyzeTask, Artifact, BuildTask, ExternalTask, GroupTask, Input, JobInfo, Output,
+                                    ListPassesRequest, ListPassesResponse, SealJobRequest, WatchJobRequest)
+from sextant.v1.types_pb2 import (AnalyzeTask, Artifact, BuildTask, Event, ExternalTask, GroupTask, Input, JobInfo, Output,
                                   PassInfo, RewriteTask, TaskInfo, TaskSpec, VerifyTask)
 from sextant.watch import Watch, waiting_for
 from sextant.workload import Command, Workload, pack_profile
@@ -386,6 +386,11 @@ class Job(Scope):
             found.extend(answer.passes)
             if not answer.more:
                 return PassList(self.client, found)
+
+    def events(self, after_seq: int = 0) -> Iterator[Event]:
+        """What happens to it, in order, live until it ends: accepted, queued, started, percent, finished …
+        `after_seq`: the last event seen; none is missed. Unreachable: the connection was lost; go on from there."""
+        yield from self.client.channel.stream(WatchJobRequest(job_id=self.job_id, after_seq=after_seq), Event)
 
     def explain(self) -> ExplainJobResponse:
         """Why it waits; which cache key was hit or missed, and which component differed."""

@@ -228,8 +228,7 @@ def draw_roofline(roofline: analysis_pb2.Roofline, ax: "Optional[Axes]" = None) 
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(least, most)
-    axes.grid(color=_GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
+    _quiet(axes, "both")
     axes.set_xlabel("intensity [FLOP/B]", color=_INK)
     axes.set_ylabel("work [FLOP/s]", color=_INK)
     axes.legend(fontsize=7, frameon=False, loc="lower right", title="share of attainable", title_fontsize=7)
@@ -254,7 +253,7 @@ def draw_comparison(comparison: sextant_pb2.Comparison, ax: "Optional[Axes]" = N
         axes.axvline(100 * gate, color=_INK, linewidth=0.6, linestyle=":")
     labels = [" ".join(shown(part) for part in (d.kind, d.role, d.name) if part) for d in deltas]
     axes.set_yticks(range(len(deltas)), labels, fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(deltas) - 0.4, -0.6)
     _quiet(axes)
     axes.set_xlabel("change from A to B [%]; left is less", color=_INK)
     axes.set_title(f"job {comparison.job_b} against job {comparison.job_a}: {comparison.verdict}", loc="left", fontsize=9,
