@@ -34,10 +34,11 @@ struct Values {
   CompareOptions compare;
   SubjectOptions subject;
   CriticalPathOptions critical_path;
+  CostsOptions costs;
+  HotspotsOptions hotspots;
   TablesOptions tables;
   ExportOptions exported;
   UpOptions up;
-  bool mcp_up = false;
 };
 
 using Action = std::function<int(Context&)>;
@@ -264,6 +265,24 @@ void App::Looking() {
       ->expected(1)->take_all();
   path->add_option("--steps", v_.critical_path.steps, "Steps of the path, at most; default 200");
 
+  CLI::App* costs = About("costs", "What regions inside a kernel cost: instructions, stalls, IPC", [this](Context& c) {
+    v_.costs.subject = v_.subject;
+    return CostsCommand(c, v_.costs);
+  });
+  costs->add_flag("--by-warp", v_.costs.by_warp, "A row for each warp of the CTA too");
+  CLI::App* hotspots = About("hotspots", "Where a kernel's time goes: lines, instructions, functions, regions, kernels",
+                             [this](Context& c) {
+                               v_.hotspots.subject = v_.subject;
+                               return HotspotsCommand(c, v_.hotspots);
+                             });
+  hotspots->add_option("--by", v_.hotspots.by, "line, sass, function, region or kernel; default line");
+  hotspots->add_option("--within", v_.hotspots.within, "Only in FILE:LINE, a function or a region");
+  hotspots->add_option("--top", v_.hotspots.top, "Rows, at most; default 20");
+  About("registers", "How many registers are live and where, what limits occupancy, what spills move",
+        [this](Context& c) { return RegistersCommand(c, v_.subject); });
+  About("roofline", "What a kernel achieves against what the chip can do",
+        [this](Context& c) { return RooflineCommand(c, v_.subject); });
+
   CompareOptions& m = v_.compare;
   CLI::App* compare = Command("compare", "Is job B faster or slower than job A? Exits 1 when it is slower",
                               [this](Context& c) { return Compare(c, v_.compare); });
@@ -325,10 +344,6 @@ void App::Looking() {
 }
 
 void App::Machine() {
-  CLI::App* mcp = Command("mcp", "Serve MCP over standard input and output, for agents that start programs",
-                          [this](Context& c) { return Mcp(c, v_.mcp_up); });
-  mcp->add_flag("--up", v_.mcp_up, "Start the service of this machine when it does not run");
-
   CLI::App* up = Command("up", "Start the service of this machine: database, coordinator, one worker",
                          [this](Context& c) {
                            v_.up.worker = v_.words;

@@ -118,6 +118,21 @@ int CriticalPathCommand(Context& context, const CriticalPathOptions& options);
 // "consumer/store=-20%": a change of what a region takes.
 absl::StatusOr<v1::WhatIf> ParseWhatIf(absl::string_view text);
 
+struct CostsOptions {
+  SubjectOptions subject;
+  bool by_warp = false;
+};
+int CostsCommand(Context& context, const CostsOptions& options);
+struct HotspotsOptions {
+  SubjectOptions subject;
+  std::string by;       // line, sass, function, region, kernel; empty: line
+  std::string within;   // FILE:LINE, a function or a region
+  uint32_t top = 0;     // 0: the service's default
+};
+int HotspotsCommand(Context& context, const HotspotsOptions& options);
+int RegistersCommand(Context& context, const SubjectOptions& options);
+int RooflineCommand(Context& context, const SubjectOptions& options);
+
 int Report(Context& context, int64_t job_id, const std::string& task);
 
 struct ExportOptions {
@@ -178,10 +193,6 @@ struct UpOptions {
   bool foreground = false;
   double wait_s = 60;
 };
-// Serves MCP over standard input and output until the input ends. `up`: starts this machine's service
-// when it does not run.
-int Mcp(Context& context, bool up);
-
 int Up(Context& context, const UpOptions& options);
 int Down(Context& context, const std::string& state);
 int Doctor(Context& context, const std::vector<std::string>& worker_arguments);

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "client/cli/text.h"
-#include "client/mcp/server.h"
 #include "sextant/v1/sextant.grpc.pb.h"
 
 namespace sextant::cli {
@@ -166,6 +165,18 @@ absl::StatusOr<v1::Timeline> Service::GetTimeline(const v1::GetTimelineRequest& 
 absl::StatusOr<v1::CriticalPath> Service::GetCriticalPath(const v1::GetCriticalPathRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetCriticalPath, request, kQueryTimeoutS);
 }
+absl::StatusOr<v1::RegionCosts> Service::GetRegionCosts(const v1::GetRegionCostsRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetRegionCosts, request, kQueryTimeoutS);
+}
+absl::StatusOr<v1::Hotspots> Service::GetHotspots(const v1::GetHotspotsRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetHotspots, request, kQueryTimeoutS);
+}
+absl::StatusOr<v1::Registers> Service::GetRegisters(const v1::GetRegistersRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetRegisters, request, kQueryTimeoutS);
+}
+absl::StatusOr<v1::Roofline> Service::GetRoofline(const v1::GetRooflineRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetRoofline, request, kQueryTimeoutS);
+}
 absl::StatusOr<v1::Report> Service::GetReport(const v1::GetReportRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetReport, request, kQueryTimeoutS);
 }
@@ -177,11 +188,6 @@ absl::StatusOr<v1::QueryResponse> Service::Query(const v1::QueryRequest& request
 }
 absl::StatusOr<v1::ServiceDescription> Service::Describe() {
   return channel_->Call(&v1::Sextant::Stub::DescribeService, v1::DescribeServiceRequest());
-}
-
-std::unique_ptr<mcp::Server> Service::Mcp() {
-  return std::make_unique<mcp::Server>(
-      channel_->channel, mcp::Server::Options{.version = SEXTANT_VERSION, .local = true, .threads = 4});
 }
 
 absl::Status Service::WatchJob(const v1::WatchJobRequest& request, Canceller& canceller,

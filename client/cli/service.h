@@ -12,10 +12,6 @@
 #include "absl/status/statusor.h"
 #include "sextant/v1/sextant.pb.h"
 
-namespace sextant::mcp {
-class Server;
-}
-
 namespace sextant::cli {
 
 // Ends a running stream from another thread. One per call; may be used before the call begins.
@@ -64,13 +60,14 @@ class Service {
   absl::StatusOr<v1::GetTableResponse> GetTable(const v1::GetTableRequest& request);
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
   absl::StatusOr<v1::CriticalPath> GetCriticalPath(const v1::GetCriticalPathRequest& request);
+  absl::StatusOr<v1::RegionCosts> GetRegionCosts(const v1::GetRegionCostsRequest& request);
+  absl::StatusOr<v1::Hotspots> GetHotspots(const v1::GetHotspotsRequest& request);
+  absl::StatusOr<v1::Registers> GetRegisters(const v1::GetRegistersRequest& request);
+  absl::StatusOr<v1::Roofline> GetRoofline(const v1::GetRooflineRequest& request);
   absl::StatusOr<v1::Report> GetReport(const v1::GetReportRequest& request);
   absl::StatusOr<v1::Comparison> CompareJobs(const v1::CompareJobsRequest& request);
   absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);
   absl::StatusOr<v1::ServiceDescription> Describe();
-
-  // An MCP server that is a client of this service; its clients are this machine's user.
-  std::unique_ptr<mcp::Server> Mcp();
 
   // Events until the job has ended (OK), the stream breaks, or `canceller` is used (CANCELLED).
   absl::Status WatchJob(const v1::WatchJobRequest& request, Canceller& canceller,

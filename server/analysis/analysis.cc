@@ -10,7 +10,11 @@
 #include "server/analysis/compare.h"
 #include "server/analysis/critical_path.h"
 #include "server/analysis/measured.h"
+#include "server/analysis/hotspots.h"
 #include "server/analysis/perturbation.h"
+#include "server/analysis/region_costs.h"
+#include "server/analysis/registers.h"
+#include "server/analysis/roofline.h"
 #include "server/analysis/report.h"
 #include "server/analysis/timeline.h"
 
@@ -18,6 +22,9 @@ namespace sextant::analysis {
 
 absl::StatusOr<Evidence> Analysis::Gather(const v1::Subject& subject) {
   ASSIGN_OR_RETURN(auto task, FindTask(subject.job_id(), subject.task()));
+  if (!task.has_spec()) {   // what was found in a list has none
+    ASSIGN_OR_RETURN(task, reads_->Task(subject.job_id(), task.path()));
+  }
   ASSIGN_OR_RETURN(auto passes, Passes(subject.job_id(), task.path()));
   EvidenceSources sources;
   sources.table = [this](const v1::PassInfo& pass, absl::string_view table) {
@@ -36,6 +43,26 @@ absl::StatusOr<Evidence> Analysis::Gather(const v1::Subject& subject) {
 absl::StatusOr<v1::CriticalPath> Analysis::CriticalPath(const v1::GetCriticalPathRequest& request) {
   ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
   return FindCriticalPath(evidence, request);
+}
+
+absl::StatusOr<v1::RegionCosts> Analysis::RegionCosts(const v1::GetRegionCostsRequest& request) {
+  ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
+  return MakeRegionCosts(evidence, request);
+}
+
+absl::StatusOr<v1::Hotspots> Analysis::Hotspots(const v1::GetHotspotsRequest& request) {
+  ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
+  return MakeHotspots(evidence, request);
+}
+
+absl::StatusOr<v1::Registers> Analysis::Registers(const v1::GetRegistersRequest& request) {
+  ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
+  return MakeRegisters(evidence);
+}
+
+absl::StatusOr<v1::Roofline> Analysis::Roofline(const v1::GetRooflineRequest& request) {
+  ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
+  return MakeRoofline(evidence);
 }
 
 absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& request) {

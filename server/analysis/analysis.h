@@ -49,6 +49,11 @@ class Analysis {
   // Of a kernel of a profile task; errors as Timeline's, and NOT_FOUND: it was not launched. What the
   // passes do not tell is in basis.abstentions, not an error.
   absl::StatusOr<v1::CriticalPath> CriticalPath(const v1::GetCriticalPathRequest& request);
+  absl::StatusOr<v1::RegionCosts> RegionCosts(const v1::GetRegionCostsRequest& request);
+  // INVALID_ARGUMENT too: `by` or `within` names nothing of the kernel.
+  absl::StatusOr<v1::Hotspots> Hotspots(const v1::GetHotspotsRequest& request);
+  absl::StatusOr<v1::Registers> Registers(const v1::GetRegistersRequest& request);
+  absl::StatusOr<v1::Roofline> Roofline(const v1::GetRooflineRequest& request);
 
   // NOT_FOUND: no such pass, table or column.
   absl::StatusOr<v1::GetTableResponse> Table(const v1::GetTableRequest& request);

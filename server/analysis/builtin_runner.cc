@@ -190,6 +190,14 @@ absl::Status BuiltinRunner::Compute(const v1::Assignment& assignment, v1::PassRe
     json = Json(timeline);
   } else if (name == "critical_path") {
     json = JsonOf(analysis, &Analysis::CriticalPath, job_id, task);
+  } else if (name == "costs") {
+    json = JsonOf(analysis, &Analysis::RegionCosts, job_id, task);
+  } else if (name == "hotspots") {
+    json = JsonOf(analysis, &Analysis::Hotspots, job_id, task);
+  } else if (name == "registers") {
+    json = JsonOf(analysis, &Analysis::Registers, job_id, task);
+  } else if (name == "roofline") {
+    json = JsonOf(analysis, &Analysis::Roofline, job_id, task);
   }
   RETURN_IF_ERROR(json.status());
   return Keep(absl::StrCat(name, ".json"), *json, result);

@@ -368,6 +368,25 @@ absl::StatusOr<std::string> Evidence::ReadArtifact(const v1::Artifact& artifact,
   return sources_.artifact(artifact, max_bytes);
 }
 
+absl::StatusOr<std::string> Evidence::ReadSource(absl::string_view path, uint64_t max_bytes) const {
+  const auto base = [](absl::string_view of) { return of.substr(of.rfind('/') + 1); };   // npos + 1 is 0
+  const v1::File *whole = nullptr, *named = nullptr;
+  size_t alike = 0;
+  for (const v1::File& file : task_.spec().profile().workload().files()) {
+    if (path == file.path() || absl::EndsWith(path, absl::StrCat("/", file.path()))) whole = &file;
+    if (base(file.path()) != base(path)) continue;
+    named = &file;
+    ++alike;
+  }
+  const v1::File* const found = whole != nullptr ? whole : alike == 1 ? named : nullptr;
+  if (found == nullptr || found->size_bytes() > max_bytes)
+    return absl::NotFoundError(absl::StrCat("the workload's bundle has no file ", path));
+  v1::Artifact artifact;
+  artifact.set_name(found->path());
+  artifact.set_digest(found->digest());
+  return ReadArtifact(artifact, max_bytes);
+}
+
 bool Evidence::IsOfKernel(const v1::PassInfo& pass, int64_t launch) const {
   const auto of = launch_is_of_kernel_.find(pass.pass_id());
   if (of == launch_is_of_kernel_.end()) return true;

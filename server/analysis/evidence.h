@@ -103,6 +103,9 @@ class Evidence {
   absl::Status ReadTrace(const v1::PassInfo& pass, const trace::ReadRequest& request,
                          absl::FunctionRef<absl::Status(const chunk::Decoded&)> use) const;
   absl::StatusOr<std::string> ReadArtifact(const v1::Artifact& artifact, uint64_t max_bytes) const;
+  // The text of a source file as line tables name it ("/work/kernel.py"), from the workload's bundle. NOT_FOUND: it is
+  // not there, or several might be it.
+  absl::StatusOr<std::string> ReadSource(absl::string_view path, uint64_t max_bytes) const;
 
   // Whether a launch of the pass (of its tables and tracks) is one of the kernel. Passes without
   // `launches` have launches of one kernel alone, or none that can be told apart: true.

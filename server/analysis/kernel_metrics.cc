@@ -1,6 +1,7 @@
 #include "server/analysis/kernel_metrics.h"
 
 #include <cmath>
+#include <set>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -18,19 +19,28 @@ absl::StatusOr<KernelMetrics> KernelMetrics::Read(const Evidence& evidence, v1::
     std::set<int64_t> pass_ids;
   };
   std::map<std::string, Seen> seen;
-  for (const v1::PassInfo* pass :
-       evidence.TakeAllKinds("counters", {.used_for = "counters", .table = "counters"}, basis)) {
-    auto read = evidence.Read(*pass, "counters");
+  std::set<std::string> counted;
+  PassList passes = evidence.TakeAllKinds("counters", {.used_for = "counters", .table = "counters"}, basis);
+  const size_t counting = passes.size();
+  for (const v1::PassInfo* pass : evidence.TakeAllKinds("ncu", {.used_for = "counters", .table = "ncu"}, basis))
+    passes.push_back(pass);
+  for (size_t i = 0; i < passes.size(); ++i) {
+    const v1::PassInfo* const pass = passes[i];
+    auto read = evidence.Read(*pass, i < counting ? "counters" : "ncu");
     if (absl::IsNotFound(read.status())) continue;
     RETURN_IF_ERROR(read.status());
     const v1::DataTable& table = **read;
     const TextColumn kernel(table, "kernel"), metric(table, "metric"), unit(table, "unit");
     const NumberColumn launch(table, "launch"), value(table, "value");
     if (!kernel || !metric) continue;
+    const TextColumn section(table, "section");   // of `ncu`: rows of full names have none
     const auto is = kernel.Words([&](absl::string_view word) { return evidence.IsKernel(word); });
     double launches = -1;   // looked up where it is needed
     for (uint64_t row = 0; row < table.rows(); ++row) {
-      if (!is[kernel.Word(row)] || !std::isfinite(value[row])) continue;
+      if (!is[kernel.Word(row)] || !std::isfinite(value[row]) || !section[row].empty()) continue;
+      // What `counters` has is not mixed with what ncu has.
+      if (i >= counting && counted.contains(std::string(metric[row]))) continue;
+      if (i < counting) counted.emplace(metric[row]);
       Seen& one = seen[std::string(metric[row])];
       one.pass_ids.insert(pass->pass_id());
       if (one.unit.empty()) one.unit = unit[row];

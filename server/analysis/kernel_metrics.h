@@ -20,7 +20,7 @@ struct KernelMetric {
 
 class KernelMetrics {
  public:
-  // From all `counters` passes that ran the code (docs/tables.md). What was counted of all launches together is
+  // From all `counters` passes that ran the code, and what those lack from `ncu` passes (docs/tables.md). What was counted of all launches together is
   // divided by their number where the metric is a `.sum`. Says in `basis` which passes were used.
   static absl::StatusOr<KernelMetrics> Read(const Evidence& evidence, v1::Basis* basis);
 

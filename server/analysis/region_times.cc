@@ -38,6 +38,7 @@ class Reader {
 
   void Take(const chunk::Decoded& chunk, const Evidence& evidence, const v1::PassInfo& pass) {
     if (chunk.header.unit() != v1::CYCLES) out_->cycles = false;
+    ns_per_cycle_ = chunk.header.ns_per_unit();
     std::vector<uint32_t> local;
     for (const std::string& name : chunk.header.regions()) {
       const auto [at, added] = ids_.try_emplace(name, static_cast<uint32_t>(names_.size()));
@@ -67,6 +68,7 @@ class Reader {
     }
   }
 
+  double ns_per_cycle() const { return ns_per_cycle_; }
   // CTAs of all launches.
   uint64_t ctas() const { return ctas_.size(); }
   const absl::flat_hash_set<uint32_t>& launches() const { return launches_; }
@@ -110,6 +112,7 @@ class Reader {
 
   const bool by_warp_;
   RegionTimes* const out_;
+  double ns_per_cycle_ = 0;
   absl::flat_hash_map<std::string, uint32_t> ids_, roles_;
   std::vector<std::string> names_;
   absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, TrackState> tracks_;
@@ -165,7 +168,7 @@ absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, const Evid
     if (absl::IsNotFound(status)) continue;   // removed by retention
     RETURN_IF_ERROR(status, "reading the trace of pass ", pass->pass_id());
     reader.End();
-    ++times.passes;
+    times.ns_per_cycle += (reader.ns_per_cycle() - times.ns_per_cycle) / ++times.passes;
     if (const double ctas = CtasLaunched(evidence, *pass, reader.launches()); ctas > 0) {
       recorded += static_cast<double>(reader.ctas());
       launched += ctas;

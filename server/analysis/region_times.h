@@ -38,6 +38,7 @@ struct RegionTimes {
   double recorded_share = 1;        // CTAs recorded ÷ CTAs launched; 1 where launches do not tell
   uint64_t dropped = 0;             // records lost
   uint32_t passes = 0;
+  double ns_per_cycle = 0;          // mean over passes; 0: not known
   bool cycles = true;               // false: the traces are in ns, and the numbers too
   std::vector<std::string> names;   // of regions, each once
 };

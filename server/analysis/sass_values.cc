@@ -244,7 +244,7 @@ bool AsRegister(std::string_view operand, bool* uniform, uint32_t* number) {
     *number = kZeroRegister;
     return absl::StartsWith(text, "Z");
   }
-  if (end < text.size() && text[end] != '.' && text[end] != '|') return false;
+  if (end < text.size() && text[end] != '.' && text[end] != '|' && text[end] != ' ') return false;
   return absl::SimpleAtoi(text.substr(0, end), number) && *number < kZeroRegister;
 }
 

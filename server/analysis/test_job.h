@@ -89,9 +89,19 @@ class TestJob {
     return *this;
   }
 
+  // A file of the workload's bundle.
+  TestJob& File(const std::string& path, std::string bytes) {
+    v1::File* file = task_.mutable_spec()->mutable_profile()->mutable_workload()->add_files();
+    file->set_path(path);
+    file->set_size_bytes(bytes.size());
+    file->set_digest("file " + path);
+    artifacts_[file->digest()] = std::move(bytes);
+    return *this;
+  }
+
   // Borrows this job.
   absl::StatusOr<Evidence> TryGather(const v1::Subject& subject = {}) const {
-    v1::TaskInfo task;
+    v1::TaskInfo task = task_;
     task.set_job_id(1);
     task.set_task_id(1);
     task.set_path("t");
@@ -125,6 +135,7 @@ class TestJob {
   }
 
  private:
+  v1::TaskInfo task_;
   std::deque<v1::PassInfo> passes_;
   std::map<std::pair<int64_t, std::string>, Table> tables_;
   std::map<int64_t, std::vector<chunk::Decoded>> traces_;

@@ -4,6 +4,7 @@
 namespace sextant::job {
 
 // In order of name.
-inline constexpr const char* kBuiltinAnalyses[] = {"critical_path", "report", "timeline"};
+inline constexpr const char* kBuiltinAnalyses[] = {"costs",     "critical_path", "hotspots", "registers",
+                                                  "report",    "roofline",      "timeline"};
 
 }  // namespace sextant::job

@@ -16,4 +16,40 @@ grpc::ServerUnaryReactor* SextantService::GetCriticalPath(grpc::CallbackServerCo
   });
 }
 
+grpc::ServerUnaryReactor* SextantService::GetRegionCosts(grpc::CallbackServerContext* context,
+                                                         const v1::GetRegionCostsRequest* request, v1::RegionCosts* response) {
+  return Answer(context, "GetRegionCosts", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->RegionCosts(*request));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SextantService::GetHotspots(grpc::CallbackServerContext* context,
+                                                      const v1::GetHotspotsRequest* request, v1::Hotspots* response) {
+  return Answer(context, "GetHotspots", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Hotspots(*request));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SextantService::GetRegisters(grpc::CallbackServerContext* context,
+                                                       const v1::GetRegistersRequest* request, v1::Registers* response) {
+  return Answer(context, "GetRegisters", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Registers(*request));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SextantService::GetRoofline(grpc::CallbackServerContext* context,
+                                                      const v1::GetRooflineRequest* request, v1::Roofline* response) {
+  return Answer(context, "GetRoofline", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Roofline(*request));
+    return absl::OkStatus();
+  });
+}
+
 }  // namespace sextant::rpc

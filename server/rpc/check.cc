@@ -13,6 +13,7 @@ constexpr size_t kDigestBytes = 32;
 constexpr size_t kMaxProgramNameBytes = 4096;   // a demangled kernel's
 constexpr int kMaxWhatIfs = 64;
 constexpr uint32_t kMaxPathSteps = 10'000;
+constexpr uint32_t kMaxHotspots = 1000;
 
 template <typename... Parts>
 absl::Status Wrong(const Parts&... parts) {
@@ -244,6 +245,23 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetCriticalPathReq
         !status.ok())
       return status;
   }
+  return Check(limits, request.subject());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRegionCostsRequest& request) {
+  return Check(limits, request.subject());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetHotspotsRequest& request) {
+  if (request.top() > kMaxHotspots) return Wrong("top: ", request.top(), ", at most ", kMaxHotspots);
+  return All({Check(limits, request.subject()), Name("by", request.by()), Name("within", request.within())});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRegistersRequest& request) {
+  return Check(limits, request.subject());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRooflineRequest& request) {
   return Check(limits, request.subject());
 }
 

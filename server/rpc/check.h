@@ -30,6 +30,10 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::PlanJobRequest& re
 // Fields are named subject.…
 absl::Status Check(const v1::ServiceLimits& limits, const v1::Subject& subject);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetCriticalPathRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRegionCostsRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetHotspotsRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRegistersRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRooflineRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::CompareJobsRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request);

@@ -72,6 +72,13 @@ TEST_CASE("every wrong field of a request is named") {
     CHECK_THAT(Complaint<Path>(absl::StrCat("subject { job_id: 1 } what_if { region: 'x' shorten_pct: ",
                                             wrong, " }")),
                StartsWith("what_if[0].shorten_pct: "));
+  CHECK_THAT(Complaint<v1::GetRegionCostsRequest>(""), StartsWith("subject.job_id: required"));
+  CHECK_THAT(Complaint<v1::GetRegistersRequest>(""), StartsWith("subject.job_id: required"));
+  CHECK_THAT(Complaint<v1::GetRooflineRequest>(""), StartsWith("subject.job_id: required"));
+  CHECK_THAT(Complaint<v1::GetHotspotsRequest>("subject { job_id: 1 } top: 1001"), StartsWith("top: 1001, at most 1000"));
+  CHECK_THAT(Complaint<v1::GetHotspotsRequest>("subject { job_id: 1 } within: 'a\\nb'"),
+             StartsWith("within: must not contain control characters"));
+  CHECK(Complaint<v1::GetHotspotsRequest>("subject { job_id: 1 } by: 'line' top: 1000").empty());
   CHECK_THAT(Complaint<v1::QueryRequest>(""), StartsWith("sql: required"));
   CHECK_THAT(Complaint<v1::QueryRequest>("sql: 'SELECT 1' timeout_s: -1"), StartsWith("timeout_s: "));
   CHECK_THAT(Complaint<v1::ExportTraceRequest>("job_id: 1"), StartsWith("format: 0 is unknown"));

@@ -38,7 +38,10 @@ using CallbackSextant = v1::Sextant::WithCallbackMethod_FindMissingBlobs<
         v1::Sextant::WithCallbackMethod_GetReport<v1::Sextant::WithCallbackMethod_Query<
             v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>>>>;
 
-using CallbackAnalyses = v1::Sextant::WithCallbackMethod_GetCriticalPath<CallbackSextant>;
+using CallbackAnalyses = v1::Sextant::WithCallbackMethod_GetCriticalPath<
+    v1::Sextant::WithCallbackMethod_GetRegionCosts<v1::Sextant::WithCallbackMethod_GetHotspots<
+        v1::Sextant::WithCallbackMethod_GetRegisters<
+            v1::Sextant::WithCallbackMethod_GetRoofline<CallbackSextant>>>>>;
 
 class SextantService final : public CallbackAnalyses {
  public:
@@ -118,6 +121,14 @@ class SextantService final : public CallbackAnalyses {
   grpc::ServerUnaryReactor* GetCriticalPath(grpc::CallbackServerContext* context,
                                             const v1::GetCriticalPathRequest* request,
                                             v1::CriticalPath* response) override;
+  grpc::ServerUnaryReactor* GetRegionCosts(grpc::CallbackServerContext* context,
+                                           const v1::GetRegionCostsRequest* request, v1::RegionCosts* response) override;
+  grpc::ServerUnaryReactor* GetHotspots(grpc::CallbackServerContext* context,
+                                        const v1::GetHotspotsRequest* request, v1::Hotspots* response) override;
+  grpc::ServerUnaryReactor* GetRegisters(grpc::CallbackServerContext* context,
+                                         const v1::GetRegistersRequest* request, v1::Registers* response) override;
+  grpc::ServerUnaryReactor* GetRoofline(grpc::CallbackServerContext* context,
+                                        const v1::GetRooflineRequest* request, v1::Roofline* response) override;
   grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
                                       const v1::GetReportRequest* request,
                                       v1::Report* response) override;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/chunk/chunk.h"
+#include "proto/occupancy/occupancy.h"
 #include "proto/table/table.h"
 #include "workers/inject/cubin.h"
 
@@ -27,7 +28,7 @@ std::tuple<uint32_t, uint64_t> KeyOf(const inject::KernelRecord& record) {
   return {record.correlation, record.graph_node};
 }
 
-Multiprocessor MultiprocessorOf(const inject::DeviceRecord& device) {
+occupancy::Multiprocessor MultiprocessorOf(const inject::DeviceRecord& device) {
   return {.major = device.major,
           .minor = device.minor,
           .warp_threads = device.warp_threads,
@@ -285,7 +286,7 @@ v1::DataTable Launches::LaunchTable() const {
     table.Set(digest, kernels_[row.kernel].sass_digest);
     const auto of_device = devices_.find(record.device);
     if (of_device != devices_.end()) {
-      const Occupancy calculated = CalculateOccupancy(
+      const occupancy::Occupancy calculated = occupancy::CalculateOccupancy(
           MultiprocessorOf(of_device->second),
           {.threads = ThreadsOf(record),
            .registers = record.registers,

@@ -12,7 +12,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "sextant/v1/table.pb.h"
-#include "workers/backends/injected/occupancy.h"
 #include "workers/backends/injected/reader.h"
 #include "workers/inject/activity_format.h"
 #include "workers/inject/kernels.h"
