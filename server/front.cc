@@ -39,6 +39,7 @@ absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const 
   front->AddRoutes(service);
   RETURN_IF_ERROR(front->Listen(flags), "--http");
   service->Announce("http", front->address_);
+  service->Announce("mcp", front->address_ + "/mcp");
   service->Announce("metrics", front->address_ + "/metrics");
   service->Announce("openapi", front->address_ + "/api/openapi.json");
   if (!front->page_.empty()) service->Announce("web", front->address_ + "/");
@@ -48,15 +49,19 @@ absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const 
 Front::Front(rpc::Server* service, const Flags& flags)
     : guard_{flags.http_hosts, flags.http_origins},
       anyone_(flags.anywhere),
-      gateway_(std::make_unique<gateway::Gateway>(service->InProcess())) {}
+      gateway_(std::make_unique<gateway::Gateway>(service->InProcess())),
+      mcp_(std::make_unique<gateway::McpEndpoint>(service->InProcess())) {}
 
 Front::~Front() {
   if (http_ != nullptr) http_->Stop();
-  gateway_.reset();   // its calls have ended with the service; their exchanges are the server's
+  // Their calls have ended with the service; the exchanges they held are the server's, which goes last.
+  mcp_.reset();
+  gateway_.reset();
 }
 
 void Front::AddRoutes(rpc::Server* service) {
   gateway_->Register(&router_);
+  mcp_->Register(&router_);
   router_.Add("GET", "/metrics", [metrics = service->metrics()](auto exchange) {
     http::Response page{200, {{"Content-Type", "text/plain; version=0.0.4"}}, metrics->Page()};
     exchange->Answer(std::move(page));

@@ -1,4 +1,4 @@
-// What sextantd serves over HTTP: the JSON gateway, metrics and the web page.
+// What sextantd serves over HTTP: the JSON gateway, MCP, metrics and the web page.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "server/flags.h"
 #include "server/gateway/gateway.h"
+#include "server/gateway/mcp_endpoint.h"
 #include "server/http/files.h"
 #include "server/http/guard.h"
 #include "server/http/router.h"
@@ -41,6 +42,7 @@ class Front {
   http::Files page_;
   http::Router router_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<gateway::McpEndpoint> mcp_;
   std::unique_ptr<http::Server> http_;
   std::string address_;
 };

@@ -23,8 +23,8 @@ ROOMS = {
     "server/http": set(),
     "server/rpc": {"server/store", "server/trace", "server/job", "server/dispatch",
                    "server/analysis"},
-    "server/gateway": {"server/http", "server/rpc"},
-    "server/main.cc": {"server/http", "server/gateway", "server/store", "server/trace", "server/job", "server/dispatch",
+    "server/gateway": {"server/http", "server/rpc", "client/mcp"},
+    "server/main.cc": {"server/http", "server/gateway", "client/mcp", "server/store", "server/trace", "server/job", "server/dispatch",
                        "server/analysis", "server/rpc"},
     "workers/sandbox": set(),
     "workers/backends": {"workers/inject"},  # its file format, and what both compute of a cubin
@@ -32,7 +32,9 @@ ROOMS = {
     "workers/gpu": set(),
     "workers/agent": {"workers/sandbox", "workers/backends", "workers/gpu"},
     "workers/main.cc": {"workers/sandbox", "workers/backends", "workers/gpu", "workers/agent"},
-    "client/cli": set(),
+    "client/pass": set(),
+    "client/mcp": {"client/pass"},
+    "client/cli": {"client/pass", "client/mcp"},
     "client/include": set(),
     "examples": set(),
 }
@@ -41,7 +43,7 @@ ROOMS = {
 FOREIGN = [
     (r"pqxx/|libpq-fe\.h", ["server/store"]),
     (r"grpcpp/|grpc/|.*\.grpc\.pb\.h", ["server/rpc", "server/gateway", "server/main.cc", "workers/agent",
-                                        "workers/main.cc", "client/cli"]),
+                                        "workers/main.cc", "client/cli", "client/mcp"]),
     (r"cupti", ["workers/inject", "workers/backends"]),
     (r"seccomp\.h", ["workers/sandbox"]),
     (r"boost/", ["server/http"]),

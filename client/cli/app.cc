@@ -39,6 +39,7 @@ struct Values {
   TablesOptions tables;
   ExportOptions exported;
   UpOptions up;
+  bool mcp_up = false;
 };
 
 using Action = std::function<int(Context&)>;
@@ -344,6 +345,10 @@ void App::Looking() {
 }
 
 void App::Machine() {
+  CLI::App* mcp = Command("mcp", "Serve MCP over standard input and output, for agents that start programs",
+                          [this](Context& c) { return Mcp(c, v_.mcp_up); });
+  mcp->add_flag("--up", v_.mcp_up, "Start the service of this machine when it does not run");
+
   CLI::App* up = Command("up", "Start the service of this machine: database, coordinator, one worker",
                          [this](Context& c) {
                            v_.up.worker = v_.words;

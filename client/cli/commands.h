@@ -193,6 +193,10 @@ struct UpOptions {
   bool foreground = false;
   double wait_s = 60;
 };
+// Serves MCP over standard input and output until the input ends. `up`: starts this machine's service
+// when it does not run.
+int Mcp(Context& context, bool up);
+
 int Up(Context& context, const UpOptions& options);
 int Down(Context& context, const std::string& state);
 int Doctor(Context& context, const std::vector<std::string>& worker_arguments);

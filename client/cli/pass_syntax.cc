@@ -1,110 +1,21 @@
 #include "client/cli/pass_syntax.h"
 
-#include <algorithm>
+#include <string>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "client/cli/replay.h"
 #include "client/cli/text.h"
+#include "client/pass/pass_text.h"
 
 namespace sextant::cli {
-namespace {
-
-bool NameChar(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
-}
-
-absl::Status Wrong(absl::string_view text, size_t at, absl::string_view what) {
-  const std::string before = Escape(text.substr(0, at));
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--pass: ", what, "\n  ", Escape(text), "\n  ", std::string(Columns(before), ' '), "^"));
-}
-
-// The option that words without '=' belong to: `counters:ipc,stalls` is `counters:set=ipc+stalls`.
-absl::string_view MainOption(absl::string_view backend) {
-  if (backend == "counters" || backend == "ncu") return "set";
-  if (backend == "sanitizer") return "tool";
-  if (backend == "auto") return "question";
-  return "";
-}
-
-size_t SkipName(absl::string_view text, size_t at) {
-  while (at < text.size() && NameChar(text[at])) ++at;
-  return at;
-}
-
-}  // namespace
 
 absl::StatusOr<v1::PassSpec> ParsePass(absl::string_view text) {
-  v1::PassSpec spec;
-  size_t at = SkipName(text, 0);
-  if (at == 0) return Wrong(text, 0, "expected the name of a backend, like host*20");
-  if (text.substr(0, at) == "exec") {
-    if (at == text.size() || text[at] != ':') {
-      return Wrong(text, at, "expected \":NAME\" after exec, like exec:mytool");
-    }
-    const size_t start = at + 1;
-    at = SkipName(text, start);
-    if (at == start) return Wrong(text, at, "expected the name of the tool, like exec:mytool");
-  }
-  spec.set_backend(std::string(text.substr(0, at)));
-
-  // The repetition is the last '*'; a value may hold others.
-  size_t end = text.size();
-  if (const size_t star = text.rfind('*'); star != absl::string_view::npos && star >= at) {
-    const absl::string_view digits = text.substr(star + 1);
-    const size_t bad = digits.find_first_not_of("0123456789");
-    uint32_t n = 0;
-    if (digits.empty()) return Wrong(text, text.size(), "expected a number after '*'");
-    if (bad != absl::string_view::npos) {
-      return Wrong(text, star + 1 + bad, "expected digits only after '*'; it comes last");
-    }
-    if (!absl::SimpleAtoi(digits, &n) || n == 0) {
-      return Wrong(text, star + 1, "the number of passes must be between 1 and 4294967295");
-    }
-    spec.set_repeat(n);
-    end = star;
-  }
-
-  // Recordings are named by their path, which may hold any character.
-  if (spec.backend() == kReplay) {
-    if (at + 1 >= end || text[at] != ':') {
-      return Wrong(text, at, "expected \":\" and a recording or a directory of them, like replay:DIR");
-    }
-    (*spec.mutable_options())[kRecordingOption] = std::string(text.substr(at + 1, end - at - 1));
-    return spec;
-  }
-
-  if (at < end && text[at] != ':') {
-    return Wrong(text, at, "expected ':' (options), '*' (repetitions) or the end here");
-  }
-  const std::string main(MainOption(spec.backend()));
-  while (at < end) {
-    ++at;  // the ':' or ','
-    const size_t value_end = std::min(text.substr(0, end).find(',', at), end);
-    const absl::string_view written = text.substr(at, value_end - at);
-    if (!main.empty() && !written.empty() && !absl::StrContains(written, '=')) {
-      std::string& value = (*spec.mutable_options())[main];
-      absl::StrAppend(&value, value.empty() ? "" : "+", written);
-      at = value_end;
-      continue;
-    }
-    const size_t key_end = SkipName(text.substr(0, end), at);
-    if (key_end == at) return Wrong(text, at, "expected an option, key=value");
-    if (key_end == end || text[key_end] != '=') {
-      return Wrong(text, key_end, "expected '=' and a value after the option's name");
-    }
-    const std::string key(text.substr(at, key_end - at));
-    if (spec.options().count(key)) {
-      return Wrong(text, at, absl::StrCat("option \"", key, "\" is given twice"));
-    }
-    (*spec.mutable_options())[key] =
-        std::string(text.substr(key_end + 1, value_end - key_end - 1));
-    at = value_end;
-  }
-  return spec;
+  size_t at = 0;
+  auto spec = pass::Parse(text, &at);
+  if (spec.ok()) return spec;
+  const std::string before = Escape(text.substr(0, at));
+  return absl::InvalidArgumentError(
+      absl::StrCat("--pass: ", spec.status().message(), "\n  ", Escape(text), "\n  ",
+                   std::string(Columns(before), ' '), "^"));
 }
 
 }  // namespace sextant::cli

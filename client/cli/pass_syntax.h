@@ -1,11 +1,5 @@
-// `--pass NAME[:key=value,…][*N]`: how a pass is written on the command line.
-//   host*20                         20 passes of the backend "host"
-//   host:counters=cycles+instructions*5
-//   counters:ipc,stalls             a word alone belongs to the backend's main option: set=ipc+stalls
-//   exec:mytool:depth=3             the third party backend "exec:mytool" with an option
-//   replay:DIRECTORY                every recording in it, one pass each; also replay:FILE
-// Values end at a comma; lists inside a value are written with '+'. testdata/pass_syntax.txt is what both
-// readers of this syntax (the other: client/python/src/sextant/passes.py) are tested with.
+// `--pass`: client/pass/pass_text.h, with errors that point at the place; of "replay:DIRECTORY" every
+// recording is played (client/cli/replay.h).
 #pragma once
 
 #include "absl/status/statusor.h"

@@ -6,12 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "client/cli/bundle.h"
+#include "client/pass/pass_text.h"
 #include "sextant/v1/types.pb.h"
 
 namespace sextant::cli {
 
-inline constexpr char kReplay[] = "replay";
-inline constexpr char kRecordingOption[] = "recording";
+using pass::kRecordingOption;
+using pass::kReplay;
 inline constexpr char kRecordingEnding[] = ".rec";
 
 // The passes that `spec`, of the backend "replay", stands for: the i-th plays the i-th recording,

@@ -11,13 +11,13 @@
 #include "client/cli/pass_syntax.h"
 #include "client/cli/replay.h"
 #include "client/cli/text.h"
+#include "client/pass/pass_text.h"
 #include "proto/status/status.h"
 
 namespace sextant::cli {
 namespace {
 
 constexpr char kTask[] = "profile";
-constexpr uint32_t kCleanPasses = 3;
 
 absl::Status FillLimits(const RunOptions& o, v1::ResourceLimits& limits) {
   if (!o.memory.empty()) {
@@ -88,28 +88,6 @@ std::string NameOf(const RunOptions& o, const v1::PassSpec& first) {
   return std::filesystem::path(first.options().at(kRecordingOption)).parent_path().filename().string();
 }
 
-// Whether durations of kernels in such a pass are not the program's own.
-bool Disturbs(const v1::PassSpec& pass) {
-  static constexpr const char* kInstruments[] = {"scopes",      "proton", "counters", "pcsampling", "pmsampling",
-                                                 "sassmetrics", "ncu",    "cutracer"};
-  return std::find(std::begin(kInstruments), std::end(kInstruments), pass.backend()) != std::end(kInstruments);
-}
-
-// Beside passes that disturb kernels, clean ones that give the time, where a worker can make them.
-void AddCleanPasses(v1::ProfileTask& profile) {
-  bool disturbs = false;
-  for (const v1::PassSpec& pass : profile.passes()) {
-    if (pass.backend() == "activity") return;
-    disturbs = disturbs || Disturbs(pass);
-  }
-  if (!disturbs) return;
-  v1::PassSpec& clean = *profile.add_passes();
-  clean.set_backend("activity");
-  (*clean.mutable_options())["light"] = "1";
-  clean.set_repeat(kCleanPasses);
-  clean.set_optional(true);
-}
-
 // The graph of one profile task, and the files it needs.
 absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, const RunOptions& o,
                                                               v1::JobGraph& graph) {
@@ -132,7 +110,7 @@ absl::StatusOr<std::map<std::string, std::string>> BuildGraph(Context& context, 
   if (profile.passes().empty()) {
     ASSIGN_OR_RETURN(*profile.add_passes(), ParsePass(kDefaultPass));
   }
-  if (!o.no_clean) AddCleanPasses(profile);
+  if (!o.no_clean) pass::AddCleanPasses(&profile);
   if (o.argv.empty() && !replays) {
     return absl::InvalidArgumentError(
         "no program was given; write it after --:  sextant run -- ./program args");

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "client/cli/text.h"
+#include "client/mcp/server.h"
 #include "sextant/v1/sextant.grpc.pb.h"
 
 namespace sextant::cli {
@@ -188,6 +189,11 @@ absl::StatusOr<v1::QueryResponse> Service::Query(const v1::QueryRequest& request
 }
 absl::StatusOr<v1::ServiceDescription> Service::Describe() {
   return channel_->Call(&v1::Sextant::Stub::DescribeService, v1::DescribeServiceRequest());
+}
+
+std::unique_ptr<mcp::Server> Service::Mcp() {
+  return std::make_unique<mcp::Server>(
+      channel_->channel, mcp::Server::Options{.version = SEXTANT_VERSION, .local = true, .threads = 4});
 }
 
 absl::Status Service::WatchJob(const v1::WatchJobRequest& request, Canceller& canceller,

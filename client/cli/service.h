@@ -12,6 +12,10 @@
 #include "absl/status/statusor.h"
 #include "sextant/v1/sextant.pb.h"
 
+namespace sextant::mcp {
+class Server;
+}
+
 namespace sextant::cli {
 
 // Ends a running stream from another thread. One per call; may be used before the call begins.
@@ -68,6 +72,9 @@ class Service {
   absl::StatusOr<v1::Comparison> CompareJobs(const v1::CompareJobsRequest& request);
   absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);
   absl::StatusOr<v1::ServiceDescription> Describe();
+
+  // An MCP server that is a client of this service; its clients are this machine's user.
+  std::unique_ptr<mcp::Server> Mcp();
 
   // Events until the job has ended (OK), the stream breaks, or `canceller` is used (CANCELLED).
   absl::Status WatchJob(const v1::WatchJobRequest& request, Canceller& canceller,

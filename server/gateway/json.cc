@@ -8,7 +8,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 
 namespace sextant::gateway {
 
@@ -129,35 +128,6 @@ absl::Status SetField(absl::string_view name, const std::string& value, Message*
     return Wrong(first, "no dot after it");
   return SetField(name.substr(dot + 1), value,
                   message->GetReflection()->MutableMessage(message, field));
-}
-
-namespace {
-
-// "graph.tasks[3].name" of "graph.tasks[3].name: …".
-std::string FieldOf(absl::string_view message) {
-  const size_t colon = message.find(": ");
-  if (colon == 0 || colon == absl::string_view::npos || colon > 200) return "";
-  const absl::string_view field = message.substr(0, colon);
-  if (!absl::ascii_islower(static_cast<unsigned char>(field[0]))) return "";
-  for (const unsigned char c : field)
-    if (!absl::ascii_islower(c) && !absl::ascii_isdigit(c) && c != '_' && c != '.' && c != '[' &&
-        c != ']')
-      return "";
-  return std::string(field);
-}
-
-}  // namespace
-
-Problem Explain(const absl::Status& status) {
-  Problem problem;
-  problem.code = absl::StatusCodeToString(status.code());
-  problem.message = std::string(status.message());
-  if (problem.message.empty() && status.code() == absl::StatusCode::kUnimplemented)
-    problem.message = "this service does not offer the method; update the service";
-  if (status.code() == absl::StatusCode::kInvalidArgument) problem.field = FieldOf(status.message());
-  const size_t semicolon = problem.message.find("; ");
-  if (semicolon != std::string::npos) problem.remedy = problem.message.substr(semicolon + 2);
-  return problem;
 }
 
 std::string ErrorJson(const absl::Status& status) {

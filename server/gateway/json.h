@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "google/protobuf/message.h"
+#include "proto/status/problem.h"
 
 namespace sextant::gateway {
 
@@ -22,15 +23,6 @@ absl::Status FromJson(absl::string_view json, google::protobuf::Message* message
 // hexadecimal. Repeated fields are added to. A dotted name reaches into messages: "subject.job_id".
 absl::Status SetField(absl::string_view name, const std::string& value,
                       google::protobuf::Message* message);
-
-// An error taken apart: most messages begin with the field and end with "; what to do".
-struct Problem {
-  std::string code;      // "INVALID_ARGUMENT"
-  std::string message;   // whole
-  std::string field;     // "graph.tasks[3].name"; empty: of none
-  std::string remedy;    // empty: none was given
-};
-Problem Explain(const absl::Status& status);
 
 // {"code":…,"message":…,"field":…,"remedy":…}
 std::string ErrorJson(const absl::Status& status);

@@ -1,0 +1,28 @@
+// Values in answers: numbers with as many digits as they are worth, and text that a workload named or
+// printed, which is data whatever it says.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "client/mcp/json.h"
+
+namespace sextant::mcp {
+
+// Four significant digits; null for what is not known (NaN).
+Json Number(double value);
+
+// Text that is not ours: control, bidirectional and zero-width characters and broken UTF-8 become "�",
+// line breaks and tabs a space, and at most `max_bytes` are kept, the cut marked by "…".
+inline constexpr size_t kNameBytes = 120;
+inline constexpr size_t kSentenceBytes = 400;
+std::string Clean(absl::string_view text, size_t max_bytes = kNameBytes);
+
+// "running" of State::RUNNING and its like.
+std::string LowerCase(absl::string_view name);
+
+// Shortens lists of `answer` from their ends until its text has at most `budget` bytes, the longest list
+// first, and says in "left_out" how many entries each lost. Lists of one entry stay.
+void Fit(size_t budget, Json* answer);
+
+}  // namespace sextant::mcp
