@@ -295,6 +295,7 @@ void App::Looking() {
   compare->add_option("--backend", m.backend, "Whose regions to compare");
   compare->add_flag("--across-machines", m.across_machines, "Judge although machine classes differ");
   compare->add_flag("--strict", m.strict, "Exit 1 also when inconclusive");
+  compare->add_flag("--code", m.code, "How the code of kernels differs, line by line; both jobs need a pass `ir`");
   compare->add_flag("--all", m.all, "Every row, also small and unchanged ones");
 
   TablesOptions& t = v_.tables;

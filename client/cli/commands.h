@@ -173,6 +173,7 @@ struct CompareOptions {
   bool across_machines = false;
   bool strict = false;        // inconclusive fails too
   bool all = false;           // every row
+  bool code = false;          // the diff of kernels' code
 };
 // kFailed when B is slower.
 int Compare(Context& context, const CompareOptions& options);

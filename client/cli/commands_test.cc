@@ -445,6 +445,21 @@ TEST_CASE("compare fails when B is slower, differences first, and reads its gate
       row.set_share_a(share);
       row.set_verdict("slower");
     }
+    v1::CodeDifference& code = *a.add_code();
+    code.set_kernel("gemm");
+    code.set_level("sass");
+    code.set_removed(2);
+    code.set_added(5);
+    code.set_diff("@@ -1,1 +1,1 @@ gemm.cu:7\n-FADD R1\x1b\n+FMUL R1\n");
+    code.set_shortened(true);
+    code.add_regions("load");
+    v1::NamedShare& mix = *code.add_mix_change();
+    mix.set_name("FMUL");
+    mix.set_value(3);
+    v1::CodeDifference& same = *a.add_code();
+    same.set_kernel("gemm");
+    same.set_level("ttir");
+    same.set_same(true);
     a.set_verdict(verdict);
     a.set_why("kernel gemm");
     return grpc::Status::OK;
@@ -463,6 +478,13 @@ TEST_CASE("compare fails when B is slower, differences first, and reads its gate
   CHECK_FALSE(absl::StrContains(slower.out, "tiny"));
   CHECK(absl::StrContains(slower.out, "1 more row,"));
   CHECK(absl::StrContains(slower.out, "slower: kernel gemm"));
+  CHECK(absl::StrContains(slower.out, "code of gemm, sass: -2 +5 lines; +3 FMUL; in regions that moved: load\n"));
+  CHECK(absl::StrContains(slower.out, "code of gemm, ttir: the same but for names\n"));
+  CHECK_FALSE(absl::StrContains(slower.out, "+FMUL R1"));
+  const Ran lines = program({"compare", "3", "4", "--code"});
+  CHECK(absl::StrContains(lines.out, "  @@ -1,1 +1,1 @@ gemm.cu:7\n  -FADD R1"));
+  CHECK(absl::StrContains(lines.out, "  +FMUL R1\n  … (shortened)\n"));
+  CHECK(lines.out.find('\x1b') == std::string::npos);
   CHECK(absl::StrContains(program({"compare", "3", "4", "--all"}).out, "tiny"));
   CHECK(program({"--format", "json", "compare", "3", "4"}).code == kFailed);
   verdict = "inconclusive";

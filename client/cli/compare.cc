@@ -5,6 +5,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/cli/commands.h"
 #include "client/cli/table.h"
@@ -13,6 +15,7 @@
 namespace sextant::cli {
 namespace {
 
+constexpr size_t kShownMix = 6;
 constexpr double kShownShare = 0.01;   // rows below it are shown when they changed
 
 std::string Value(const v1::Delta& row, uint32_t passes, double value) {
@@ -39,6 +42,34 @@ std::string NameOf(const v1::Delta& row) {
   if (row.kind() != "counter") return row.role().empty() ? row.name() : absl::StrCat(row.role(), "/", row.name());
   const std::string& of = row.kernel().empty() ? row.region() : row.kernel();
   return of.empty() ? row.name() : absl::StrCat(row.name(), " of ", of);
+}
+
+// One line for each kernel and level; the diffs themselves when they are wanted.
+void PrintCode(Context& context, const v1::Comparison& answer, bool diffs) {
+  for (const v1::CodeDifference& one : answer.code()) {
+    context.out << "code of " << Escape(one.kernel(), 80) << ", " << Escape(one.level(), 8) << ": ";
+    if (one.same()) {
+      context.out << "the same but for names\n";
+      continue;
+    }
+    context.out << "-" << one.removed() << " +" << one.added() << " lines";
+    std::vector<std::string> mix;
+    for (const v1::NamedShare& change : one.mix_change())
+      if (mix.size() < kShownMix) mix.push_back(absl::StrFormat("%+.0f %s", change.value(), Escape(change.name(), 40)));
+    if (!mix.empty())
+      context.out << "; " << absl::StrJoin(mix, ", ") << (one.mix_change_size() > static_cast<int>(mix.size()) ? ", …" : "");
+    if (!one.regions().empty()) {
+      context.out << "; in regions that moved: ";
+      for (int i = 0; i < one.regions_size(); ++i) context.out << (i > 0 ? ", " : "") << Escape(one.regions(i), 80);
+    }
+    context.out << "\n";
+    if (!diffs) continue;
+    for (const absl::string_view line : absl::StrSplit(one.diff(), '\n', absl::SkipEmpty()))
+      context.out << "  " << Escape(line, 400) << "\n";
+    if (one.shortened()) context.out << "  … (shortened)\n";
+  }
+  if (!diffs && std::any_of(answer.code().begin(), answer.code().end(), [](const auto& one) { return !one.same(); }))
+    context.out << "--code shows the lines\n";
 }
 
 }  // namespace
@@ -97,6 +128,7 @@ int Compare(Context& context, const CompareOptions& options) {
   }
   if (!table.empty()) context.out << table.Text(context.out_terminal.color, "", 0);
   if (hidden > 0) context.out << Plural(hidden, "more row", "more rows") << ", small or unchanged: --all\n";
+  PrintCode(context, *answer, options.code);
   for (const std::string& note : answer->notes()) context.out << "note: " << Escape(note) << "\n";
   context.out << context.Bold(Escape(answer->verdict())) << ": " << Escape(answer->why()) << "\n" << std::flush;
   return passes ? kOk : kFailed;

@@ -8,6 +8,7 @@
 #include "proto/status/status.h"
 #include "proto/table/table.h"
 #include "server/analysis/compare.h"
+#include "server/analysis/compare_code.h"
 #include "server/analysis/critical_path.h"
 #include "server/analysis/measured.h"
 #include "server/analysis/hotspots.h"
@@ -94,8 +95,16 @@ absl::StatusOr<v1::Comparison> Analysis::Compare(const v1::CompareJobsRequest& r
   ASSIGN_OR_RETURN(const MeasuredPair jobs,
                    Measure(tables_, &reader_, {passes_a, certificates_a},
                            {passes_b, certificates_b}, request.backend()));
-  return analysis::Compare(jobs, {.gate = request.gate() > 0 ? request.gate() : kDefaultGate,
-                                  .across_machines = request.across_machines()});
+  v1::Comparison comparison =
+      analysis::Compare(jobs, {.gate = request.gate() > 0 ? request.gate() : kDefaultGate,
+                               .across_machines = request.across_machines()});
+  const CodeSources sources = {
+      .table = [this](const v1::PassInfo& pass, absl::string_view table) { return tables_.Read(pass, table); },
+      .artifact = [this](const v1::Artifact& artifact, uint64_t max_bytes) {
+        return blobs_->ReadAll(artifact.digest(), max_bytes);
+      }};
+  RETURN_IF_ERROR(CompareCode(sources, passes_a, passes_b, &comparison));
+  return comparison;
 }
 
 absl::StatusOr<v1::GetTableResponse> Analysis::Table(const v1::GetTableRequest& request) {
