@@ -113,7 +113,7 @@ absl::StatusOr<Answer> Counters(ToolCall& call) {
   Json& json = answer.structured;
   Json cannot_tell = Json::array();
   Json peak = PercentOfPeak(call, &cannot_tell);
-  Json rows = Json::array();
+  Json rows = Json::array(), rest = Json::array();   // those in percent of a peak first
   for (auto& [key, list] : values) {
     if (!kernel.empty() && key.kernel != kernel) continue;
     if (!match.empty() && !absl::StrContains(absl::AsciiStrToLower(key.name), match)) continue;
@@ -122,8 +122,9 @@ absl::StatusOr<Answer> Counters(ToolCall& call) {
     if (!key.kernel.empty()) row["kernel"] = Clean(key.kernel, 80);
     if (!key.region.empty()) row["region"] = Clean(key.region, 60);
     if (list.size() > 1) row["passes"] = list.size();
-    rows.push_back(std::move(row));
+    (key.unit == "%" ? rows : rest).push_back(std::move(row));
   }
+  for (Json& row : rest) rows.push_back(std::move(row));
   if (rows.empty() && peak.empty()) {
     cannot_tell.push_back({{"question", "what the hardware counted"}, {"why", "no pass of this job counted anything"},
                            {"pass", "counters:set=ipc"}});
