@@ -1,5 +1,8 @@
 // `sextant costs`, `hotspots`, `registers`, `roofline`: what a kernel's parts cost, and against what.
 #include <cmath>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -86,9 +89,14 @@ int CostsCommand(Context& context, const CostsOptions& options) {
                  Many(row.instructions()), Many(row.instructions_exclusive()), Ratio(row.ipc()), Share(row.issue_share()),
                  Top(row.stalls(), 2), Share(row.confidence())});
     context.out << table.Text(context.out_terminal.color, "", 0) << "\n";
+    // What holds of several regions is said once.
+    std::map<std::string, std::vector<std::string>> reasons;
     for (const v1::RegionCost& row : costs->regions())
-      if (!row.why().empty())
-        context.out << "note: " << Escape(row.role(), 60) << "/" << Escape(row.region(), 60) << ": " << Escape(row.why()) << "\n";
+      if (!row.why().empty()) reasons[row.why()].push_back(absl::StrCat(row.role().empty() ? "" : row.role() + "/", row.region()));
+    for (const auto& [why, rows] : reasons)
+      context.out << "note: "
+                  << (rows.size() > 3 ? Plural(rows.size(), "region", "regions") : Escape(absl::StrJoin(rows, ", "), 120)) << ": "
+                  << Escape(why) << "\n";
   }
   PrintBasis(context, costs->basis());
   context.out << std::flush;

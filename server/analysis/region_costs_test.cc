@@ -309,6 +309,17 @@ TEST_CASE("NaN, columns that are missing and unreadable code do no harm") {
   CHECK(said);
 }
 
+TEST_CASE("warps that name no role and record the same regions are one") {
+  const v1::RegionCosts costs = Costs(Whole({"", ""}));
+  REQUIRE(costs.regions_size() == 5);
+  const v1::RegionCost& inner = Row(costs, "inner");
+  CHECK(inner.role() == "role 0 (outer, tail)");
+  CHECK(inner.instances() == 36);
+  CHECK(inner.instructions() == 396);
+  CHECK(inner.confidence() == 1);
+  CHECK(inner.cycles(0) == 9);
+}
+
 v1::DataTable CuTracer(int pairs) {
   table::Builder rows("instructions");
   const auto kernel = rows.Text("kernel");

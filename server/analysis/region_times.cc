@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
 #include "proto/status/status.h"
 #include "server/analysis/role_inference.h"
 #include "server/analysis/columns.h"
@@ -56,6 +57,8 @@ class Reader {
       TrackState& state = at->second;
       if (added) {
         state.role = LaneName(chunk.header, track);
+        if (track.role >= static_cast<uint32_t>(chunk.header.roles_size()) || chunk.header.roles(static_cast<int>(track.role)).empty())
+          unnamed_.insert(state.role);
         state.role_id = roles_.try_emplace(state.role, static_cast<uint32_t>(roles_.size())).first->second;
         state.warp = track.warp;
       }
@@ -69,6 +72,8 @@ class Reader {
   }
 
   double ns_per_cycle() const { return ns_per_cycle_; }
+  // Lanes of warps that name no role.
+  const std::set<std::string>& unnamed() const { return unnamed_; }
   // CTAs of all launches.
   uint64_t ctas() const { return ctas_.size(); }
   const absl::flat_hash_set<uint32_t>& launches() const { return launches_; }
@@ -113,6 +118,7 @@ class Reader {
   const bool by_warp_;
   RegionTimes* const out_;
   double ns_per_cycle_ = 0;
+  std::set<std::string> unnamed_;
   absl::flat_hash_map<std::string, uint32_t> ids_, roles_;
   std::vector<std::string> names_;
   absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, TrackState> tracks_;
@@ -138,14 +144,74 @@ double CtasLaunched(const Evidence& evidence, const v1::PassInfo& pass, const ab
   return found == launches.size() ? sum : 0;
 }
 
+// Warps without a role that recorded the same regions become one, named after its first regions.
+void MergeUnnamed(const std::set<std::string>& unnamed, RegionTimes* times) {
+  std::map<std::string, std::set<std::pair<std::string, std::string>>> does;
+  for (const auto& [key, time] : times->regions)
+    if (key.warp < 0 && unnamed.contains(key.role)) does[key.role].insert({key.region, key.parent});
+  std::map<std::set<std::pair<std::string, std::string>>, std::string> roles;
+  // In order of the warp's number, not of its text.
+  std::vector<std::pair<size_t, std::string>> order;
+  for (const auto& [lane, regions] : does) order.emplace_back(lane.size(), lane);
+  std::sort(order.begin(), order.end());
+  for (const auto& [size, lane] : order) {
+    const auto [role, added] = roles.try_emplace(does[lane]);
+    if (added) {
+      std::string names;
+      int shown = 0;
+      for (const auto& [region, parent] : does[lane])
+        if (parent.empty() && shown++ < 2) names += (names.empty() ? "" : ", ") + region;
+      role->second = absl::StrCat("role ", roles.size() - 1, " (", names, shown > 2 ? ", …" : "", ")");
+    }
+    times->role_of[lane] = role->second;
+  }
+  std::map<RegionKey, RegionTime> merged;
+  for (auto& [key, time] : times->regions) {
+    RegionKey to = key;
+    if (const auto role = times->role_of.find(key.role); role != times->role_of.end()) to.role = role->second;
+    merged[to].Merge(std::move(time));
+  }
+  times->regions = std::move(merged);
+  std::map<std::pair<std::string, int32_t>, double> spans;
+  for (const auto& [key, span] : times->spans) {
+    const auto role = times->role_of.find(key.first);
+    spans[{role == times->role_of.end() ? key.first : role->second, key.second}] += span;
+  }
+  times->spans = std::move(spans);
+}
+
 }  // namespace
+
+void RegionTime::Merge(RegionTime other) {
+  if (instances == 0) {
+    *this = std::move(other);
+    return;
+  }
+  // Both samples at the coarser of their strides.
+  const uint64_t coarser = std::max(stride, other.stride);
+  for (RegionTime* const one : {this, &other})
+    for (; one->stride < coarser; one->stride *= 2) one->Thin();
+  durations.insert(durations.end(), other.durations.begin(), other.durations.end());
+  instances += other.instances;
+  cycles += other.cycles;
+  cycles_exclusive += other.cycles_exclusive;
+  while (durations.size() > kMaxDurations) {
+    Thin();
+    stride *= 2;
+  }
+}
+
+void RegionTime::Thin() {
+  const size_t half = (durations.size() + 1) / 2;
+  for (size_t i = 0; i < half; ++i) durations[i] = durations[2 * i];
+  durations.resize(half);
+}
 
 void RegionTime::Add(double duration) {
   if (instances % stride == 0) {
     durations.push_back(duration);
     if (durations.size() > kMaxDurations) {
-      for (size_t i = 0; i < durations.size() / 2; ++i) durations[i] = durations[2 * i];
-      durations.resize(durations.size() / 2);
+      Thin();
       stride *= 2;
     }
   }
@@ -158,6 +224,7 @@ absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, const Evid
                                             v1::Basis* basis) {
   RegionTimes times;
   double recorded = 0, launched = 0;
+  std::set<std::string> unnamed;
   const PassList passes = evidence.Take({"scopes", "proton"}, want, basis);
   for (const v1::PassInfo* pass : passes) {
     Reader reader(by_warp, &times);
@@ -168,6 +235,7 @@ absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, const Evid
     if (absl::IsNotFound(status)) continue;   // removed by retention
     RETURN_IF_ERROR(status, "reading the trace of pass ", pass->pass_id());
     reader.End();
+    unnamed.insert(reader.unnamed().begin(), reader.unnamed().end());
     times.ns_per_cycle += (reader.ns_per_cycle() - times.ns_per_cycle) / ++times.passes;
     if (const double ctas = CtasLaunched(evidence, *pass, reader.launches()); ctas > 0) {
       recorded += static_cast<double>(reader.ctas());
@@ -175,6 +243,7 @@ absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, const Evid
     }
   }
   if (launched > recorded && recorded > 0) times.recorded_share = recorded / launched;
+  if (!unnamed.empty()) MergeUnnamed(unnamed, &times);
   std::set<std::string> names;
   for (const auto& [key, time] : times.regions) names.insert(key.region);
   times.names.assign(names.begin(), names.end());

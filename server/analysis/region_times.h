@@ -21,7 +21,8 @@ struct RegionKey {
   friend auto operator<=>(const RegionKey&, const RegionKey&) = default;
 };
 
-struct RegionTime {
+class RegionTime {
+ public:
   uint64_t instances = 0;           // over all passes and launches
   double cycles = 0;                // inclusive, of all instances
   double cycles_exclusive = 0;
@@ -29,6 +30,11 @@ struct RegionTime {
   uint64_t stride = 1;
 
   void Add(double duration);
+  // Adds another's instances to these.
+  void Merge(RegionTime other);
+
+ private:
+  void Thin();   // keeps every second duration
 };
 
 struct RegionTimes {
@@ -41,6 +47,8 @@ struct RegionTimes {
   double ns_per_cycle = 0;          // mean over passes; 0: not known
   bool cycles = true;               // false: the traces are in ns, and the numbers too
   std::vector<std::string> names;   // of regions, each once
+  // By the lane of a track (role_inference.h, LaneName): its role. Warps that name none and record the same regions are one.
+  std::map<std::string, std::string> role_of;
 };
 
 // Of the kernel, from `scopes` or `proton` traces of passes that `want` allows. With `by_warp`, rows of warps beside those of

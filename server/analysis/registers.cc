@@ -202,6 +202,7 @@ class Builder {
     one->set_blocks_per_sm(then.blocks);
     one->set_occupancy_pct(then.percent);
     one->set_limiter(NameOf(then.limiter));
+    if (then.blocks == 0) one->set_needs(absl::StrCat("does not fit: a block of ", needs.threads, " threads is too large then"));
     return one;
   }
 

@@ -142,7 +142,7 @@ class Builder {
       }
       const double rate = chip_.*type.rate * sms_ * clock_hz_;
       if (rate > 0)
-        AddCeiling(type.name, rate, "FLOP/s",
+        AddCeiling(type.name, rate, type.rate == &Chip::tensor_int8 ? "op/s" : "FLOP/s",
                    absl::StrFormat("%.0f a cycle and SM × %.0f SMs × %.3f GHz (%s)", chip_.*type.rate, sms_, clock_hz_ / 1e9, clock_source_));
       if (!(work > 0)) continue;
       work_ = (std::isnan(work_) ? 0 : work_) + work;

@@ -110,6 +110,7 @@ absl::StatusOr<TracedCounts> ReadTracedCounts(const Evidence& evidence, const Re
       const int64_t number = order.try_emplace(slice.track.launch, static_cast<int64_t>(order.size())).first->second;
       Recorded& warp = recorded[{number, slice.track.cta, slice.track.warp}];
       warp.role = LaneName(chunk.header, slice.track);
+      if (const auto role = times.role_of.find(warp.role); role != times.role_of.end()) warp.role = role->second;
       for (uint32_t i = slice.begin; i < slice.begin + slice.count; ++i)
         warp.instances.emplace_back(chunk.start[i], chunk.header.regions(static_cast<int>(chunk.region[i])));
     }

@@ -92,6 +92,27 @@ class H200(ServiceTest):
         lines = {int(row["line"]) for row in self.table(passes["sassmetrics"][0], "sass_metrics")}
         self.assertGreater(len(lines), 20)
 
+    def test_what_parts_of_a_kernel_cost_is_answered_and_printed(self):
+        job, _ = self.replay("gemm_ws")
+        about = (job, "--kernel", "gemm_ws")
+        costs = self.service.ok("--format", "json", "costs", *about).json()
+        regions = {(r["role"], r["region"]): r for r in costs["regions"]}
+        mma = regions["consumer", "mma"]
+        self.assertEqual(mma["confidence"], 1)
+        self.assertEqual(int(mma["instances"]), 32768)
+        self.assertGreater(mma["instructions"], 0)
+        spots = self.service.ok("--format", "json", "hotspots", *about, "--by", "sass", "--within", "mma").json()
+        self.assertIn("WARPGROUP", spots["hotspots"][0]["text"])
+        self.assertEqual(self.service.ok("--format", "json", "registers", *about).json()["registers"], 168)
+        points = self.service.ok("--format", "json", "roofline", *about).json()["points"]
+        self.assertEqual({p["work"] for p in points}, {2.0 * 2048**3})
+        for command, word in (("costs", "consumer"), ("hotspots", "gemm_ws.cu:"), ("registers", "168 registers"),
+                              ("roofline", "BF16 tensor")):
+            self.assertIn(word, self.service.ok(command, *about).out)
+        missing = self.service.cli("costs", job, "--kernel", "nothing")
+        self.assertNotEqual(missing.code, 0)
+        self.assertIn("kernel:", missing.err)
+
     def test_every_recording_plays(self):
         for example in sorted(RECORDINGS.iterdir()):
             with self.subTest(example.name):
