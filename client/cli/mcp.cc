@@ -1,9 +1,8 @@
 // `sextant mcp`: the MCP server over standard input and output, for clients that start programs.
-#include <mutex>
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "client/cli/commands.h"
 #include "client/mcp/server.h"
 
@@ -13,9 +12,9 @@ int Mcp(Context& context, bool up) {
   if (up && context.server.empty() && !context.service().Healthy(2).ok()) {
     if (const int code = Up(context, {}); code != kOk) return code;
   }
-  std::mutex mutex;   // one message a line, whole
+  absl::Mutex mutex;   // one message a line, whole
   const auto write = [&](const mcp::Json& message) {
-    const std::lock_guard<std::mutex> lock(mutex);
+    absl::MutexLock lock(&mutex);
     context.out << mcp::Dump(message) << "\n" << std::flush;
   };
   // Its end cancels what is under way and waits for it.

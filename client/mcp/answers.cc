@@ -271,7 +271,8 @@ absl::StatusOr<Answer> Hotspots(ToolCall& call) {
   for (const v1::Hotspot& spot : hotspots->hotspots()) {
     Json row = {{"name", Clean(spot.name())}, {"share_pct", Number(spot.share() * 100)}};
     if (!spot.text().empty()) row["text"] = Clean(spot.text());
-    if (!spot.function().empty()) row["function"] = Clean(spot.function(), 60);
+    if (!spot.function().empty() && spot.function() != hotspots->basis().kernel())
+      row["function"] = Clean(spot.function(), 60);
     if (!spot.parent().empty()) row["in"] = Clean(spot.parent(), 60);
     if (spot.samples() > 0) row["samples"] = Number(spot.samples());
     if (spot.executed() > 0) row["executed"] = Number(spot.executed());

@@ -59,7 +59,7 @@ void AddTable(const v1::DataTable& table, Values* values) {
   }
 }
 
-Json PercentOfPeak(ToolCall& call, Json* cannot_tell) {
+Json PercentOfPeak(ToolCall& call, std::string* kernel, Json* cannot_tell) {
   v1::GetRooflineRequest request;
   request.mutable_subject()->set_job_id(JobId(call));
   request.mutable_subject()->set_task(Text(call.arguments, "task"));
@@ -67,6 +67,7 @@ Json PercentOfPeak(ToolCall& call, Json* cannot_tell) {
   Json rows = Json::array();
   const auto roofline = call.scope->Call(&Stub::GetRoofline, request);
   if (!roofline.ok()) return rows;   // the counters stand by themselves
+  *kernel = roofline->basis().kernel();
   for (const v1::SpeedOfLight& each : roofline->speed_of_light())
     rows.push_back({{"unit", each.unit_name()}, {"achieved_pct", Number(each.achieved_pct())},
                     {"metric", each.metric()}});
@@ -112,7 +113,8 @@ absl::StatusOr<Answer> Counters(ToolCall& call) {
   Answer answer;
   Json& json = answer.structured;
   Json cannot_tell = Json::array();
-  Json peak = PercentOfPeak(call, &cannot_tell);
+  std::string peak_of;
+  Json peak = PercentOfPeak(call, &peak_of, &cannot_tell);
   Json rows = Json::array(), rest = Json::array();   // those in percent of a peak first
   for (auto& [key, list] : values) {
     if (!kernel.empty() && key.kernel != kernel) continue;
@@ -132,7 +134,9 @@ absl::StatusOr<Answer> Counters(ToolCall& call) {
   json["answer"] = rows.empty() && peak.empty()
                        ? "cannot tell: no pass of this job counted anything"
                        : absl::StrCat(rows.size(), " counters, medians over passes",
-                                      peak.empty() ? "" : "; percent of peak of each unit first");
+                                      peak.empty() ? ""
+                                                   : absl::StrCat("; percent_of_peak is kernel ", Dump(Clean(peak_of)),
+                                                                  "'s"));
   if (!peak.empty()) json["percent_of_peak"] = std::move(peak);
   json["counters"] = std::move(rows);
   json["evidence"] = Json::array();

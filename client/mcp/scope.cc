@@ -3,9 +3,25 @@
 namespace sextant::mcp {
 
 void Scope::Cancel() {
-  absl::MutexLock lock(&mutex_);
-  cancelled_ = true;
-  for (grpc::ClientContext* context : contexts_) context->TryCancel();
+  std::function<void()> callback;
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+    callback = std::exchange(on_cancel_, nullptr);
+  }
+  if (callback) callback();
+}
+
+void Scope::OnCancel(std::function<void()> callback) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!cancelled_) {
+      on_cancel_ = std::move(callback);
+      return;
+    }
+  }
+  callback();
 }
 
 bool Scope::cancelled() const {

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <functional>
 #include <set>
 #include <string>
 #include <utility>
@@ -32,6 +33,8 @@ class Scope {
   // Ends calls under way, and those to come.
   void Cancel();
   bool cancelled() const;
+  // Called once, by Cancel; at once when that has been.
+  void OnCancel(std::function<void()> callback);
 
   // Readies a context for a call, and lets Cancel end it until Left.
   void Enter(grpc::ClientContext* context, double timeout_s);
@@ -57,6 +60,7 @@ class Scope {
   mutable absl::Mutex mutex_;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::set<grpc::ClientContext*> contexts_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> on_cancel_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sextant::mcp

@@ -1,11 +1,12 @@
 #include "client/mcp/server.h"
 
-#include "absl/strings/numbers.h"
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "absl/time/time.h"
+#include "client/mcp/listen.h"
 #include "client/mcp/resources.h"
 #include "client/mcp/schema.h"
+#include "client/mcp/task.h"
 #include "client/mcp/values.h"
 #include "proto/status/problem.h"
 
@@ -43,21 +44,11 @@ Json ToolList() {
 
 Json Capabilities(bool modern) {
   Json capabilities = {{"tools", Json::object()}, {"resources", Json::object()}};
-  if (modern) capabilities["extensions"][kTasksExtension] = Json::object();
+  if (modern) {
+    capabilities["resources"]["subscribe"] = true;
+    capabilities["extensions"][kTasksExtension] = Json::object();
+  }
   return capabilities;
-}
-
-// A tool's answer as a CallToolResult. The text is the same JSON, for clients that read text alone.
-Json ToolResult(Answer answer) {
-  Json result;
-  Json text;
-  text["type"] = "text";
-  text["text"] = Dump(answer.structured);
-  result["content"] = Json::array({std::move(text)});
-  for (Json& link : answer.links) result["content"].push_back(std::move(link));
-  result["structuredContent"] = std::move(answer.structured);
-  result["isError"] = answer.failed;
-  return result;
 }
 
 Json ToolError(const absl::Status& status) {
@@ -74,31 +65,6 @@ Json ToolError(const absl::Status& status) {
   result["content"] = Json::array({std::move(text)});
   result["isError"] = true;
   return result;
-}
-
-std::string IsoTime(uint64_t unix_ns) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixNanos(static_cast<int64_t>(unix_ns)),
-                          absl::UTCTimeZone());
-}
-
-// A job as a task of the Tasks extension. The job is a row already: its task outlives this process.
-Json TaskOf(const v1::GetJobResponse& response) {
-  const v1::JobInfo& job = response.job();
-  const bool over = job.state() == v1::DONE || job.state() == v1::FAILED;
-  Json task;
-  task["taskId"] = absl::StrCat("job-", job.job_id());
-  task["status"] = over ? "completed" : job.state() == v1::CANCELLED ? "cancelled" : "working";
-  task["statusMessage"] = absl::StrCat(job.passes_done(), " of ", job.passes(), " passes done");
-  task["createdAt"] = IsoTime(job.created_unix_ns());
-  task["lastUpdatedAt"] =
-      IsoTime(std::max({job.created_unix_ns(), job.started_unix_ns(), job.finished_unix_ns()}));
-  task["ttlMs"] = nullptr;
-  task["pollIntervalMs"] = 1000;
-  if (over) {
-    task["result"] = ToolResult(DescribeJob(response));
-    task["result"]["resultType"] = "complete";
-  }
-  return task;
 }
 
 bool KnowsTasks(const Json& message) {
@@ -377,16 +343,6 @@ void Server::ReadResource(std::shared_ptr<Request> request) {
   InPool(request, work);
 }
 
-namespace {
-
-// 7 of "job-7"; 0: not a task of ours.
-int64_t JobOfTask(absl::string_view task) {
-  int64_t job = 0;
-  return absl::ConsumePrefix(&task, "job-") && absl::SimpleAtoi(task, &job) && job > 0 ? job : 0;
-}
-
-}  // namespace
-
 void Server::GetTask(std::shared_ptr<Request> request) {
   const int64_t job_id = JobOfTask(request->Param("taskId"));
   if (job_id == 0) return request->Fail(kInvalidParams, "Unknown task");
@@ -420,7 +376,20 @@ void Server::CancelTask(std::shared_ptr<Request> request) {
 }
 
 void Server::Listen(std::shared_ptr<Request> request) {
-  request->Fail(kInvalidParams, "nothing here changes that could be listened for; poll tasks/get or get_job");
+  const auto wanted = request->params().find("notifications");
+  if (wanted == request->params().end() || !wanted->is_object())
+    return request->Fail(kInvalidParams, "params.notifications must say what to listen for");
+  if (wanted->contains("taskIds") && !KnowsTasks(request->message)) {
+    Json data;
+    data["requiredCapabilities"]["extensions"][kTasksExtension] = Json::object();
+    return request->Fail(kMissingCapability, "Missing required client capability", std::move(data), kBad);
+  }
+  if (!request->reply.notify) return request->Fail(kInternalError, "this transport has no place for notifications");
+  mcp::Listen(request->scope, request->id, *wanted, request->reply.notify, [request] {
+    Json result = Json::object();
+    result["_meta"][kSubscriptionKey] = request->id;
+    request->Succeed(std::move(result));
+  });
 }
 
 }  // namespace sextant::mcp

@@ -70,6 +70,36 @@ std::string Mismatch(const http::Request& request, const Json& message) {
   return "";
 }
 
+// The answer as server-sent events, once there is a notification before the response. Thread-safe.
+class ReplyStream {
+ public:
+  explicit ReplyStream(std::shared_ptr<http::Exchange> exchange) : exchange_(std::move(exchange)) {}
+
+  void Send(const Json& message) {
+    absl::MutexLock lock(&mutex_);
+    if (!begun_) {
+      begun_ = true;
+      exchange_->Begin({200, {{"Content-Type", "text/event-stream"}, {"X-Accel-Buffering", "no"}}, ""}, ":\n\n");
+    }
+    exchange_->Write(absl::StrCat("data: ", mcp::Dump(message), "\n\n"), [](bool) {});
+  }
+  // Sends the response and ends the stream; false: there is none.
+  bool End(const Json& response) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!begun_) return false;
+    }
+    if (!response.is_null()) Send(response);
+    exchange_->End(true);
+    return true;
+  }
+
+ private:
+  const std::shared_ptr<http::Exchange> exchange_;   // the answer is this request's
+  absl::Mutex mutex_;
+  bool begun_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
 }  // namespace
 
 std::string McpSessions::Begin() {
@@ -169,8 +199,12 @@ void McpEndpoint::Handle(Json message, std::shared_ptr<http::Exchange> exchange,
   mcp::Scope::Metadata metadata = {{kPeerMetadata, request.peer}};
   if (!request.Header("Authorization").empty())
     metadata.emplace_back("authorization", std::string(request.Header("Authorization")));
+  const auto stream = std::make_shared<ReplyStream>(exchange);   // shared by both callbacks
   mcp::Server::Reply reply;
-  reply.finish = [this, exchange, begins](const Json& response, int status) {
+  // Earlier clients would take the stream for one that can be resumed; none of their requests notifies.
+  if (ends_with_client) reply.notify = [stream](const Json& notification) { stream->Send(notification); };
+  reply.finish = [this, exchange, stream, begins](const Json& response, int status) {
+    if (stream->End(response)) return;
     if (response.is_null()) return exchange->Answer({202, {}, ""});
     http::Response answer = Message(status, response);
     if (begins && response.contains("result")) answer.headers.emplace_back(kSessionHeader, sessions_.Begin());

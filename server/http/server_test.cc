@@ -1,6 +1,8 @@
 // The server over real sockets, spoken to byte by byte.
 #include "server/http/server.h"
 
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -193,6 +195,54 @@ TEST_CASE("a stopping server lets an answer end, and cuts what does not") {
   CHECK_FALSE(absl::StrContains(other.ReadAll(), "0\r\n\r\n"));
   CHECK(idle.ReadAll().empty());
   endless.reset();
+}
+
+namespace {
+
+// A context with a key and a certificate of its own, made now.
+SSL_CTX* SelfSigned() {
+  EVP_PKEY* key = EVP_RSA_gen(2048);
+  X509* certificate = X509_new();
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_set_pubkey(certificate, key);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
+                             reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+  X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+  X509_sign(certificate, key, EVP_sha256());
+  SSL_CTX* context = SSL_CTX_new(TLS_server_method());
+  SSL_CTX_use_certificate(context, certificate);
+  SSL_CTX_use_PrivateKey(context, key);
+  X509_free(certificate);
+  EVP_PKEY_free(key);
+  return context;
+}
+
+}  // namespace
+
+TEST_CASE("with a TLS context requests are answered under TLS, and plain ones are not") {
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SelfSigned(), SSL_CTX_free);
+  const auto server = Started(
+      [](std::shared_ptr<Exchange> exchange) {
+        exchange->Answer(Response::Text(200, absl::StrCat("tls ", exchange->request().tls,
+                                                          std::string(100'000, '.'))));
+      },
+      {.tls = context.get()});
+  Client client(server->port());
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> ours(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const std::unique_ptr<SSL, void (*)(SSL*)> ssl(SSL_new(ours.get()), SSL_free);
+  SSL_set_fd(ssl.get(), client.fd());
+  REQUIRE(SSL_connect(ssl.get()) == 1);
+  const std::string request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  REQUIRE(SSL_write(ssl.get(), request.data(), static_cast<int>(request.size())) > 0);
+  std::string answer;
+  char buffer[4096];
+  for (int n = 0; (n = SSL_read(ssl.get(), buffer, sizeof(buffer))) > 0;) answer.append(buffer, n);
+  CHECK(absl::StrContains(answer, "tls 1"));
+  CHECK(absl::EndsWith(answer, "..."));
+  Client plain(server->port());
+  CHECK_FALSE(absl::StrContains(plain.Get("/"), "200"));
 }
 
 TEST_CASE("the longest path answers, and a wrong method is told the right ones") {
