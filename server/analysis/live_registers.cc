@@ -1,6 +1,7 @@
 #include "server/analysis/live_registers.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@
 
 namespace sextant::analysis {
 namespace {
+
+constexpr uint64_t kMaxReturnSteps = 4'000'000;   // for code that nobody compiled
 
 bool StartsWithAny(std::string_view name, std::initializer_list<std::string_view> starts) {
   return std::any_of(starts.begin(), starts.end(), [&](std::string_view start) { return name.rfind(start, 0) == 0; });
@@ -156,6 +159,21 @@ void Mark(uint32_t number, uint32_t width, RegisterSet* set) {
   for (uint32_t i = number; i < std::min(number + width, kZeroRegister); ++i) set->set(i);
 }
 
+// Blocks that end in a RET and that the function at `entry` comes to. Takes from `steps`.
+std::vector<uint32_t> ReturnsOf(const SassFunction& function, const SassFlow& flow, uint32_t entry, uint64_t* steps) {
+  std::vector<uint32_t> found, work = {entry};
+  std::set<uint32_t> seen = {entry};
+  while (!work.empty() && *steps > 0) {
+    --*steps;
+    const uint32_t at = work.back();
+    work.pop_back();
+    if (function.code[flow.blocks[at].end - 1].mnemonic() == "RET") found.push_back(at);
+    for (const uint32_t next : flow.blocks[at].next)
+      if (seen.insert(next).second) work.push_back(next);
+  }
+  return found;
+}
+
 }  // namespace
 
 RegisterUse RegistersOf(const SassInstruction& one) {
@@ -206,20 +224,19 @@ std::vector<uint32_t> LiveRegisterCounts(const SassFunction& function, const Sas
 
   // What follows a block: its ways, the functions it calls, and for a function's RET where its callers go on.
   std::vector<std::vector<uint32_t>> after(blocks);
+  std::map<uint32_t, std::vector<uint32_t>> returns;   // by entry
+  uint64_t steps = kMaxReturnSteps;
   for (uint32_t block = 0; block < blocks; ++block) {
     const SassBlock& from = flow.blocks[block];
     after[block].insert(after[block].end(), from.next.begin(), from.next.end());
     for (const uint32_t entry : from.calls) {
       after[block].push_back(entry);
-      std::set<uint32_t> seen = {entry};
-      std::vector<uint32_t> work = {entry};
-      while (!work.empty()) {
-        const uint32_t at = work.back();
-        work.pop_back();
-        if (function.code[flow.blocks[at].end - 1].mnemonic() == "RET")
-          after[at].insert(after[at].end(), from.next.begin(), from.next.end());
-        for (const uint32_t next : flow.blocks[at].next)
-          if (seen.insert(next).second) work.push_back(next);
+      const auto [known, added] = returns.try_emplace(entry);
+      if (added) known->second = ReturnsOf(function, flow, entry, &steps);
+      for (const uint32_t at : known->second) {
+        if (steps == 0) break;
+        steps -= std::min<uint64_t>(steps, from.next.size());
+        after[at].insert(after[at].end(), from.next.begin(), from.next.end());
       }
     }
   }

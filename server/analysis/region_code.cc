@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
@@ -19,6 +20,8 @@ namespace {
 
 constexpr size_t kMaxStack = 64;
 constexpr size_t kMaxRegions = 4096;
+constexpr size_t kMaxDoubtful = 64;       // at one instruction
+constexpr int kMaxBypassDepth = 256;      // blocks between a record and the branch around it
 constexpr uint32_t kKindMask = (1u << SEXTANT_SCOPES_KIND_BITS) - 1;
 constexpr uint32_t kIdShift = SEXTANT_SCOPES_KIND_BITS + SEXTANT_SCOPES_SLOT_BITS;
 constexpr uint32_t kScopesKnown = ~(((1u << SEXTANT_SCOPES_SLOT_BITS) - 1) << SEXTANT_SCOPES_KIND_BITS);
@@ -99,20 +102,21 @@ class Walker {
     std::set<int32_t> with_record;
     for (const ClockRecord& one : records_)
       if (!one.signal) with_record.insert(static_cast<int32_t>(flow_.block_of[one.clock]));
-    const std::vector<int32_t> before = Dominators(flow_), after = PostDominators(flow_);
+    const DominatorTree before(Dominators(flow_)), after(PostDominators(flow_));
     for (const int32_t record : with_record) {
-      for (int32_t parts = before[record]; parts >= 0; parts = before[parts]) {
+      int looked = 0;
+      for (int32_t parts = before.Above(record); parts >= 0 && looked < kMaxBypassDepth; parts = before.Above(parts), ++looked) {
         const auto& ways = flow_.blocks[parts].next;
         if (ways.size() < 2) continue;
-        const int32_t meets = after[parts];
+        const int32_t meets = after.Above(parts);
         for (const uint32_t way : ways) {
           if (static_cast<int32_t>(way) == meets) continue;
           // Every other way must come by the record.
-          if (Dominates(after, record, static_cast<int32_t>(way)) && !Dominates(after, record, parts) && meets >= 0 &&
+          if (after.Dominates(record, static_cast<int32_t>(way)) && !after.Dominates(record, parts) && meets >= 0 &&
               std::find(ways.begin(), ways.end(), static_cast<uint32_t>(meets)) != ways.end())
             bypasses_.insert({static_cast<uint32_t>(parts), static_cast<uint32_t>(meets)});
         }
-        if (Dominates(after, record, parts) == false) break;   // further up the record is one way among others
+        if (!after.Dominates(record, parts)) break;   // further up the record is one way among others
       }
     }
   }
@@ -208,6 +212,7 @@ class Walker {
     merged.doubtful.insert(from.doubtful.begin(), from.doubtful.end());
     for (const Stack* stack : {&from.stack, static_cast<const Stack*>(&to->stack)})
       merged.doubtful.insert(stack->begin() + common, stack->end());
+    while (merged.doubtful.size() > kMaxDoubtful) merged.doubtful.erase(std::prev(merged.doubtful.end()));
     merged.stack.resize(common);
     if (merged == *to) return false;
     *to = std::move(merged);
@@ -277,21 +282,22 @@ bool RegionCode::IsWithin(int32_t inner, int32_t outer) const {
   return false;
 }
 
-std::vector<std::string> RegionCode::Ranges(const SassFunction& function, int32_t region, size_t most) const {
-  std::vector<std::string> ranges;
+std::vector<std::vector<std::string>> RegionCode::Ranges(const SassFunction& function, size_t most) const {
+  std::vector<std::vector<std::string>> ranges(regions.size());
+  std::vector<uint32_t> began(regions.size(), UINT32_MAX);
+  const auto end = [&](int32_t region, uint32_t last) {
+    auto& of = ranges[region];
+    if (of.size() < most) of.push_back(absl::StrFormat("0x%x-0x%x", function.code[began[region]].pc, function.code[last].pc));
+    else if (of.size() == most) of.push_back("…");
+    began[region] = UINT32_MAX;
+  };
   const uint32_t count = static_cast<uint32_t>(function.code.size());
-  for (uint32_t i = 0; i < count;) {
-    if (!IsWithin(innermost[i], region)) {
-      ++i;
-      continue;
-    }
-    const uint32_t begin = i;
-    while (i < count && IsWithin(innermost[i], region)) ++i;
-    if (ranges.size() == most) {
-      ranges.push_back("…");
-      break;
-    }
-    ranges.push_back(absl::StrFormat("0x%x-0x%x", function.code[begin].pc, function.code[i - 1].pc));
+  for (uint32_t i = 0; i <= count; ++i) {
+    const int32_t here = i < count ? innermost[i] : -1, before = i > 0 ? innermost[i - 1] : -1;
+    if (here == before) continue;
+    for (int32_t region = before; region >= 0; region = regions[region].parent)
+      if (!IsWithin(here, region)) end(region, i - 1);
+    for (int32_t region = here; region >= 0 && began[region] == UINT32_MAX; region = regions[region].parent) began[region] = i;
   }
   return ranges;
 }

@@ -60,9 +60,9 @@ struct RegionCode {
 
   // Whether region `inner` is `outer` or nested in it.
   bool IsWithin(int32_t inner, int32_t outer) const;
-  // "0x120-0x2f0" of all instructions of the region and those nested in it; an end is the last instruction's
+  // By region: "0x120-0x2f0" of all its instructions and of those nested in it; an end is the last instruction's
   // address. At most `most` ranges, then "…".
-  std::vector<std::string> Ranges(const SassFunction& function, int32_t region, size_t most = 16) const;
+  std::vector<std::vector<std::string>> Ranges(const SassFunction& function, size_t most = 16) const;
 };
 
 // Empty `regions` where the code has no records.

@@ -89,12 +89,13 @@ TEST_CASE("nested, repeated and unrolled regions get their ranges, out-of-line c
   const SassFunction nested = Nested();
   const RegionCode code = Find(nested);
   CHECK(code.notes.empty());
+  const auto ranges = code.Ranges(nested);
   std::vector<std::string> shown;
   for (size_t i = 0; i < code.regions.size(); ++i) {
     const CodeRegion& region = code.regions[i];
     std::string text = NameOfScopeId(region.id, region.wait, kNames);
     if (region.parent >= 0) absl::StrAppend(&text, " in ", NameOfScopeId(code.regions[region.parent].id, false, kNames));
-    for (const std::string& range : code.Ranges(nested, static_cast<int32_t>(i))) absl::StrAppend(&text, " ", range);
+    for (const std::string& range : ranges[i]) absl::StrAppend(&text, " ", range);
     shown.push_back(text);
   }
   // The square root's slow path is called from `branch` alone, the reciprocal's from the second `outer`.
@@ -117,7 +118,7 @@ TEST_CASE("a record around which lanes branch is passed by the warp") {
   const RegionCode code = Find(function);
   REQUIRE(code.regions.size() == 1);
   CHECK(code.notes.empty());
-  CHECK(code.Ranges(function, 0) == std::vector<std::string>{"0x20-0x50"});
+  CHECK(code.Ranges(function)[0] == std::vector<std::string>{"0x20-0x50"});
 }
 
 TEST_CASE("where ways that meet disagree, what follows is doubtful and not counted") {
@@ -178,7 +179,7 @@ TEST_CASE("a record of Proton is a word with the scope and the clock's high bits
   CHECK(code.format == RecordFormat::kProton);
   REQUIRE(code.regions.size() == 1);
   CHECK(code.regions[0].id == 3);
-  CHECK(code.Ranges(function, 0) == std::vector<std::string>{"0x10-0x60"});
+  CHECK(code.Ranges(function)[0] == std::vector<std::string>{"0x10-0x60"});
 }
 
 TEST_CASE("bits of registers are known through moves, logic, shifts, adds and packed halves") {
@@ -211,6 +212,18 @@ TEST_CASE("code of many blocks that nobody compiled ends") {
     absl::StrAppend(&lines, ".L_", i, ":\n", i % 3 == 0 ? Begin(i % 7 + 1) : End(i % 5 + 1), "@P0 BRA `(.L_", (i * 7919) % 2000, ")\n");
   const SassFunction function = Code(lines + "EXIT");
   CHECK(Find(function).innermost.size() == function.code.size());
+}
+
+TEST_CASE("much code of nothing but records, barriers and branches is done within bounds") {
+  std::string lines;
+  constexpr int kParts = 5'000;
+  for (int i = 0; i < kParts; ++i)
+    absl::StrAppend(&lines, ".L_", i, ":\nBSSY B0, `(.L_", (i + 17) % kParts, ")\n", Record(i % 500 + 1, i % 2 + 1),
+                    "@P0 BRA `(.L_", static_cast<int64_t>(i) * 7919 % kParts, ")\nBSYNC B0\n");
+  const SassFunction function = Code(lines + "EXIT");
+  CHECK(function.code.size() > 25'000);
+  const RegionCode code = Find(function);
+  CHECK(code.Ranges(function).size() == code.regions.size());
 }
 
 }  // namespace

@@ -44,9 +44,20 @@ class CodeCosts {
             const std::map<uint64_t, PcSamples>& samples, absl::Span<const std::string> names)
       : function_(code.function), regions_(FindRegionCode(code.function, code.flow)) {
     for (const CodeRegion& region : regions_.regions) names_.push_back(NameOf(region, names));
+    // Rows of the same name and parent, under whatever lies above, are one.
+    std::vector<CodeCost*> rows;
     for (size_t region = 0; region < regions_.regions.size(); ++region) {
-      if (regions_.regions[region].begins.empty()) continue;
-      AddRegion(static_cast<int32_t>(region), counts, samples);
+      const CodeRegion& one = regions_.regions[region];
+      rows.push_back(one.begins.empty() ? nullptr : &by_name_[{names_[region], one.parent < 0 ? "" : names_[one.parent]}]);
+    }
+    for (uint32_t i = 0; i < function_.code.size(); ++i) AddInstruction(i, counts, samples, rows);
+    const auto ranges = regions_.Ranges(function_);
+    for (size_t region = 0; region < rows.size(); ++region) {
+      if (rows[region] == nullptr) continue;
+      for (const uint32_t begin : regions_.regions[region].begins)
+        if (const auto count = counts.find(function_.code[begin].pc); count != counts.end())
+          rows[region]->begins += count->second.executed;
+      rows[region]->ranges.insert(rows[region]->ranges.end(), ranges[region].begin(), ranges[region].end());
     }
   }
 
@@ -61,34 +72,28 @@ class CodeCosts {
     return known.empty() ? absl::StrFormat("%sscope 0x%x", region.wait ? "wait " : "", region.id) : known;
   }
 
-  void AddRegion(int32_t region, const std::map<uint64_t, PcCount>& counts,
-                 const std::map<uint64_t, PcSamples>& samples) {
-    const int32_t parent = regions_.regions[region].parent;
-    CodeCost& cost = by_name_[{names_[region], parent < 0 ? "" : names_[parent]}];
-    for (uint32_t i = 0; i < function_.code.size(); ++i) {
-      const auto& doubtful = regions_.doubtful[i];
-      const bool here = regions_.innermost[i] == region;
-      const bool within = regions_.IsWithin(regions_.innermost[i], region);
-      const bool perhaps = std::find(doubtful.begin(), doubtful.end(), region) != doubtful.end();
-      if (!within && !perhaps) continue;
-      if (const auto count = counts.find(function_.code[i].pc); count != counts.end()) {
-        const PcCount& at = count->second;
-        if (within) cost.instructions += at.executed;
-        else cost.doubtful += at.executed;
-        if (here) {
-          cost.exclusive += at.executed;
-          cost.threads += at.threads;
-          cost.off += at.predicated_off;
-          cost.mix[regions_.recording[i] ? "recording" : at.opcode_class.empty() ? "unknown" : at.opcode_class] += at.executed;
-        }
-      }
-      if (const auto sample = samples.find(function_.code[i].pc); here && sample != samples.end())
-        for (const auto& [stall, number] : sample->second.by_stall) cost.stalls[stall] += number;
+  void AddInstruction(uint32_t i, const std::map<uint64_t, PcCount>& counts, const std::map<uint64_t, PcSamples>& samples,
+                      const std::vector<CodeCost*>& rows) {
+    const auto count = counts.find(function_.code[i].pc);
+    const int32_t here = regions_.innermost[i];
+    if (count != counts.end()) {
+      const PcCount& at = count->second;
+      for (int32_t region = here; region >= 0; region = regions_.regions[region].parent)
+        if (rows[region] != nullptr) rows[region]->instructions += at.executed;
+      for (const int32_t region : regions_.doubtful[i])
+        if (rows[region] != nullptr && !regions_.IsWithin(here, region)) rows[region]->doubtful += at.executed;
     }
-    for (const uint32_t begin : regions_.regions[region].begins)
-      if (const auto count = counts.find(function_.code[begin].pc); count != counts.end())
-        cost.begins += count->second.executed;
-    for (std::string& range : regions_.Ranges(function_, region)) cost.ranges.push_back(std::move(range));
+    if (here < 0 || rows[here] == nullptr) return;
+    CodeCost& cost = *rows[here];
+    if (count != counts.end()) {
+      const PcCount& at = count->second;
+      cost.exclusive += at.executed;
+      cost.threads += at.threads;
+      cost.off += at.predicated_off;
+      cost.mix[regions_.recording[i] ? "recording" : at.opcode_class.empty() ? "unknown" : at.opcode_class] += at.executed;
+    }
+    if (const auto sample = samples.find(function_.code[i].pc); sample != samples.end())
+      for (const auto& [stall, number] : sample->second.by_stall) cost.stalls[stall] += number;
   }
 
   const SassFunction& function_;

@@ -13,7 +13,7 @@
 namespace sextant::analysis {
 
 inline constexpr uint32_t kSassBytes = 16;   // of an instruction, compute capability 7.0 and newer
-inline constexpr size_t kMaxSassInstructions = 256 * 1024;
+inline constexpr size_t kMaxSassInstructions = 128 * 1024;
 inline constexpr uint64_t kMaxSassTextBytes = 48u << 20;
 
 struct SassInstruction {

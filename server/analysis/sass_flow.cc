@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -12,6 +13,10 @@ namespace sextant::analysis {
 namespace {
 
 constexpr uint32_t kNowhere = UINT32_MAX;
+constexpr int kMaxBssysLookedAt = 64;
+constexpr uint64_t kMaxDominatorSteps = 50'000'000;   // for code that nobody compiled
+
+using Bssys = absl::flat_hash_map<std::string, std::vector<uint32_t>>;   // by barrier, in order
 
 bool Always(const SassInstruction& one) { return one.guard.empty() || one.guard == "PT" || one.guard == "UPT"; }
 
@@ -54,25 +59,25 @@ struct Step {
   bool unresolved = false;
 };
 
-// The BSSY that a BSYNC of the barrier waits for: the closest whose range holds it, else the last before.
-uint32_t BssyOf(const SassFunction& function, uint32_t at, const std::vector<uint32_t>& bssys) {
-  uint32_t best = kNowhere, best_span = UINT32_MAX, last = kNowhere;
-  for (const uint32_t one : bssys) {
-    if (function.code[one].operands.empty() || function.code[at].operands.empty() ||
-        function.code[one].operands[0] != function.code[at].operands[0])
-      continue;
-    if (one < at) last = one;
-    const auto targets = TargetsOf(function.code[one], function);
-    if (targets.empty() || one >= at || targets[0] < at) continue;
-    if (targets[0] - one < best_span) {
-      best_span = targets[0] - one;
-      best = one;
-    }
+// The BSSY that a BSYNC of the barrier waits for: of the last few before it the closest whose range holds it, else the
+// last.
+uint32_t BssyOf(const SassFunction& function, uint32_t at, const Bssys& bssys) {
+  if (function.code[at].operands.empty()) return kNowhere;
+  const auto of_barrier = bssys.find(function.code[at].operands[0]);
+  if (of_barrier == bssys.end()) return kNowhere;
+  const auto after = std::lower_bound(of_barrier->second.begin(), of_barrier->second.end(), at);
+  uint32_t last = kNowhere;
+  int looked = 0;
+  for (auto one = after; one != of_barrier->second.begin() && looked < kMaxBssysLookedAt; ++looked) {
+    --one;
+    if (last == kNowhere) last = *one;
+    const auto targets = TargetsOf(function.code[*one], function);
+    if (!targets.empty() && targets[0] >= at) return *one;
   }
-  return best != kNowhere ? best : last;
+  return last;
 }
 
-Step StepOf(const SassFunction& function, uint32_t at, const std::vector<uint32_t>& bssys) {
+Step StepOf(const SassFunction& function, uint32_t at, const Bssys& bssys) {
   const SassInstruction& one = function.code[at];
   const absl::string_view name(one.mnemonic().data(), one.mnemonic().size());
   Step step;
@@ -101,7 +106,7 @@ Step StepOf(const SassFunction& function, uint32_t at, const std::vector<uint32_
   return step;
 }
 
-// Immediate dominators of the nodes that `root` reaches; −1 for it and the others.
+// Immediate dominators of the nodes that `root` reaches; −1 for it and the others, and for all where it takes too long.
 std::vector<int32_t> Immediate(size_t count, uint32_t root, const std::vector<std::vector<uint32_t>>& next,
                                const std::vector<std::vector<uint32_t>>& previous) {
   std::vector<int32_t> order(count, -1), tree(count, -1);
@@ -123,13 +128,17 @@ std::vector<int32_t> Immediate(size_t count, uint32_t root, const std::vector<st
     path.pop_back();
   }
   tree[root] = static_cast<int32_t>(root);
+  uint64_t steps = 0;
   for (bool changed = true; changed;) {
+    if (steps > kMaxDominatorSteps) return std::vector<int32_t>(count, -1);
     changed = false;
     for (size_t i = postorder.size(); i-- > 0;) {
       const uint32_t node = postorder[i];
       if (node == root) continue;
       int32_t best = -1;
+      if (steps > kMaxDominatorSteps) break;
       for (const uint32_t from : previous[node]) {
+        ++steps;
         if (tree[from] < 0) continue;
         if (best < 0) {
           best = static_cast<int32_t>(from);
@@ -137,8 +146,8 @@ std::vector<int32_t> Immediate(size_t count, uint32_t root, const std::vector<st
         }
         int32_t a = static_cast<int32_t>(from), b = best;
         while (a != b) {
-          while (order[a] < order[b]) a = tree[a];
-          while (order[b] < order[a]) b = tree[b];
+          for (; order[a] < order[b]; ++steps) a = tree[a];
+          for (; order[b] < order[a]; ++steps) b = tree[b];
         }
         best = a;
       }
@@ -180,17 +189,35 @@ std::vector<int32_t> PostDominators(const SassFlow& flow) {
   return tree;
 }
 
-bool Dominates(const std::vector<int32_t>& tree, int32_t above, int32_t block) {
-  for (; block >= 0; block = tree[block])
-    if (block == above) return true;
-  return false;
+DominatorTree::DominatorTree(std::vector<int32_t> above) : above_(std::move(above)), enter_(above_.size()), leave_(above_.size()) {
+  std::vector<std::vector<uint32_t>> below(above_.size());
+  for (uint32_t block = 0; block < above_.size(); ++block)
+    if (above_[block] >= 0) below[above_[block]].push_back(block);
+  uint32_t clock = 0;
+  for (uint32_t root = 0; root < above_.size(); ++root) {
+    if (above_[root] >= 0) continue;
+    std::vector<std::pair<uint32_t, size_t>> path = {{root, 0}};
+    enter_[root] = clock++;
+    while (!path.empty()) {
+      auto& [block, next] = path.back();
+      if (next < below[block].size()) {
+        const uint32_t to = below[block][next++];
+        enter_[to] = clock++;
+        path.emplace_back(to, 0);
+        continue;
+      }
+      leave_[block] = clock;
+      path.pop_back();
+    }
+  }
 }
 
 SassFlow FlowOf(const SassFunction& function) {
   const uint32_t count = static_cast<uint32_t>(function.code.size());
-  std::vector<uint32_t> bssys;
+  Bssys bssys;
   for (uint32_t at = 0; at < count; ++at)
-    if (function.code[at].mnemonic() == "BSSY") bssys.push_back(at);
+    if (function.code[at].mnemonic() == "BSSY" && !function.code[at].operands.empty())
+      bssys[function.code[at].operands[0]].push_back(at);
   std::vector<Step> steps(count);
   std::vector<bool> begins(count, false);
   SassFlow flow;

@@ -34,7 +34,20 @@ SassFlow FlowOf(const SassFunction& function);
 std::vector<int32_t> Dominators(const SassFlow& flow);
 // [blocks]: the closest block that every way from this one to an end passes; −1: there is none.
 std::vector<int32_t> PostDominators(const SassFlow& flow);
-// Whether `above` is `block`, or one of the tree's ancestors of it.
-bool Dominates(const std::vector<int32_t>& tree, int32_t above, int32_t block);
+
+// Answers for a tree of either kind.
+class DominatorTree {
+ public:
+  explicit DominatorTree(std::vector<int32_t> above);
+  int32_t Above(int32_t block) const { return above_[block]; }
+  // Whether `above` is `block`, or one of those above it.
+  bool Dominates(int32_t above, int32_t block) const {
+    return enter_[above] <= enter_[block] && enter_[block] < leave_[above];
+  }
+
+ private:
+  std::vector<int32_t> above_;
+  std::vector<uint32_t> enter_, leave_;   // of a walk through the tree: what is below lies between
+};
 
 }  // namespace sextant::analysis
