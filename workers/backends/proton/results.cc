@@ -1,11 +1,7 @@
 #include "workers/backends/proton/results.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <map>
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -17,6 +13,7 @@
 #include "proto/table/table.h"
 #include "workers/backends/injected/launches.h"
 #include "workers/backends/injected/read_launches.h"
+#include "workers/backends/formats/kernel_name.h"
 #include "workers/backends/proton/chrome_trace.h"
 #include "workers/backends/proton/hatchet.h"
 #include "workers/backends/proton/launch_log.h"
@@ -72,11 +69,7 @@ Logs ReadLogs(const std::filesystem::path& folder) {
 }
 
 std::string Demangled(const std::string& name) {
-  if (name.rfind("_Z", 0) != 0) return name;
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(
-      abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &free);
-  return text == nullptr ? name : chunk::CleanName(text.get(), kMaxKernelBytes);
+  return chunk::CleanName(formats::Demangle(name), kMaxKernelBytes);
 }
 
 std::string HowItEnded(const v1::ExitReport& exit) {
