@@ -1,15 +1,12 @@
 #include "server/analysis/perfetto_writer.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include "proto/status/status.h"
 
 namespace sextant::analysis {
 namespace {
 
 constexpr uint32_t kSequence = 1;   // all packets are of one
-constexpr uint32_t kPacketTag = 1 << 3 | 2;   // Trace.packet
+constexpr char kPacketTag = 1 << 3 | 2;   // Trace.packet, and its length follows
 
 }  // namespace
 
@@ -19,13 +16,11 @@ void PerfettoWriter::Emit() {
   packet_.set_sequence_flags(first_ ? perfetto::TracePacket::SEQ_INCREMENTAL_STATE_CLEARED
                                     : perfetto::TracePacket::SEQ_NEEDS_INCREMENTAL_STATE);
   first_ = false;
-  {
-    google::protobuf::io::StringOutputStream stream(&bytes_);
-    google::protobuf::io::CodedOutputStream out(&stream);
-    out.WriteTag(kPacketTag);
-    out.WriteVarint32(static_cast<uint32_t>(packet_.ByteSizeLong()));
-    packet_.SerializeWithCachedSizes(&out);
-  }
+  bytes_.push_back(kPacketTag);
+  size_t size = packet_.ByteSizeLong();
+  for (; size >= 0x80; size >>= 7) bytes_.push_back(static_cast<char>(size | 0x80));
+  bytes_.push_back(static_cast<char>(size));
+  packet_.AppendToString(&bytes_);
   packet_.Clear();
 }
 
