@@ -18,6 +18,7 @@ _COLORS = ("#4477aa", "#ee7733", "#228833", "#cc3377", "#66ccee", "#aa8800", "#8
            "#cc6677", "#777777", "#117733", "#aa4499")
 _TIME_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _LONGEST_LABEL = 40
+_MOST_REASONS = 8
 
 
 def _axes(ax: "Optional[Axes]", width: float, height: float) -> "Axes":
@@ -155,7 +156,7 @@ def draw_hotspots(hotspots: analysis_pb2.Hotspots, ax: "Optional[Axes]" = None, 
     for spot in spots:
         for stall in spot.stalls:
             totals[stall.name] = totals.get(stall.name, 0) + stall.value
-    reasons = sorted(totals, key=lambda name: -totals[name])[:len(_COLORS) - 1]
+    reasons = sorted(totals, key=lambda name: -totals[name])[:_MOST_REASONS]
     y = list(range(len(spots)))
 
     def width(spot: analysis_pb2.Hotspot, names: Sequence[str]) -> float:
@@ -171,7 +172,7 @@ def draw_hotspots(hotspots: analysis_pb2.Hotspots, ax: "Optional[Axes]" = None, 
     axes.set_xlabel("share of the kernel [%]", color=_INK)
     axes.set_title(f"{shown(hotspots.basis.kernel)} · by {hotspots.by}", loc="left", fontsize=9, color=_INK)
     if reasons:
-        axes.legend(fontsize=7, frameon=False, loc="lower right")
+        axes.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return axes
 
 
@@ -211,11 +212,15 @@ def draw_roofline(roofline: analysis_pb2.Roofline, ax: "Optional[Axes]" = None) 
     most = max(p.intensity for p in points) * 8
     work = [c for c in roofline.ceilings if c.unit == "FLOP/s"]
     flat = max([c.value for c in work], default=max(p.attainable for p in points))
+    alike: dict[str, list[analysis_pb2.Ceiling]] = {}  # within 5 %: one line with all their names
+    for ceiling in work:
+        alike.setdefault(f"{20 * math.log(ceiling.value):.0f}" if ceiling.value > 0 else "", []).append(ceiling)
+    for same in alike.values():
+        axes.axhline(same[0].value, color=_INK, linewidth=1)
+        axes.text(most, same[0].value, ", ".join(shown(c.name) for c in same) + " ", ha="right", va="bottom", fontsize=7,
+                  color=_INK)
     for ceiling in roofline.ceilings:
-        if ceiling.unit == "FLOP/s":
-            axes.axhline(ceiling.value, color=_INK, linewidth=1)
-            axes.text(most, ceiling.value, f"{shown(ceiling.name)} ", ha="right", va="bottom", fontsize=7, color=_INK)
-        elif ceiling.unit == "B/s":
+        if ceiling.unit == "B/s":
             meets = flat / ceiling.value
             xs = [least, min(max(meets, least), most)]
             axes.plot(xs, [x * ceiling.value for x in xs], color=_INK, linewidth=1)
