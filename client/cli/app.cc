@@ -33,6 +33,7 @@ struct Values {
   QueryOptions query;
   CompareOptions compare;
   SubjectOptions subject;
+  OccupancyOptions occupancy;
   CriticalPathOptions critical_path;
   CostsOptions costs;
   HotspotsOptions hotspots;
@@ -255,6 +256,20 @@ void App::Looking() {
                              [this](Context& c) { return Report(c, v_.job_id, v_.task); });
   JobId(report);
   Task(report);
+
+  CLI::App* occupancy = About("occupancy", "How a kernel filled the GPU over time: CTAs, SMs, waves, the tail",
+                              [this](Context& c) {
+                                v_.occupancy.subject = v_.subject;
+                                return OccupancyCommand(c, v_.occupancy);
+                              });
+  occupancy->add_option("--launch", v_.occupancy.launch, "Which launch of the kernel, from 0; default: the first");
+  occupancy->add_flag("--all-launches", v_.occupancy.all_launches, "All launches, each from its own begin");
+  occupancy->add_option("--buckets", v_.occupancy.buckets, "Parts of the time; default: as many as columns");
+  occupancy->add_flag("--heat-map", v_.occupancy.heat_map, "Also draw every SM over time");
+  occupancy->add_option("--width", v_.occupancy.width, "Columns of the picture; default: the terminal's")
+      ->check(CLI::Range(40, 1000));
+  About("variation", "Which regions vary, where that comes from, and what goes with it",
+        [this](Context& c) { return VariationCommand(c, v_.subject); });
 
   CLI::App* path = About("critical-path", "What a run depends on: the longest chain of regions and barriers",
                          [this](Context& c) {

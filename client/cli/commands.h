@@ -109,6 +109,17 @@ struct LogsOptions {
 int Logs(Context& context, const LogsOptions& options);
 
 int TimelineCommand(Context& context, const TimelineOptions& options);
+struct OccupancyOptions {
+  SubjectOptions subject;
+  uint32_t buckets = 0;       // 0: as many as columns
+  uint64_t launch = 0;        // of the kernel, in order
+  bool all_launches = false;
+  bool heat_map = false;
+  int width = 0;              // 0: the terminal's
+};
+int OccupancyCommand(Context& context, const OccupancyOptions& options);
+int VariationCommand(Context& context, const SubjectOptions& options);
+
 struct CriticalPathOptions {
   SubjectOptions subject;
   std::vector<std::string> what_ifs;   // "[ROLE/]REGION=-20%"

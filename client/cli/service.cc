@@ -163,6 +163,12 @@ absl::StatusOr<v1::GetTableResponse> Service::GetTable(const v1::GetTableRequest
 absl::StatusOr<v1::Timeline> Service::GetTimeline(const v1::GetTimelineRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetTimeline, request, kQueryTimeoutS);
 }
+absl::StatusOr<v1::OccupancyOverTime> Service::GetOccupancy(const v1::GetOccupancyRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetOccupancy, request, kQueryTimeoutS);
+}
+absl::StatusOr<v1::Variation> Service::GetVariation(const v1::GetVariationRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetVariation, request, kQueryTimeoutS);
+}
 absl::StatusOr<v1::CriticalPath> Service::GetCriticalPath(const v1::GetCriticalPathRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetCriticalPath, request, kQueryTimeoutS);
 }

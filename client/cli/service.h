@@ -63,6 +63,8 @@ class Service {
   absl::StatusOr<v1::Timeline> GetTimeline(const v1::GetTimelineRequest& request);
   absl::StatusOr<v1::GetTableResponse> GetTable(const v1::GetTableRequest& request);
   absl::StatusOr<v1::PlanJobResponse> PlanJob(const v1::PlanJobRequest& request);
+  absl::StatusOr<v1::OccupancyOverTime> GetOccupancy(const v1::GetOccupancyRequest& request);
+  absl::StatusOr<v1::Variation> GetVariation(const v1::GetVariationRequest& request);
   absl::StatusOr<v1::CriticalPath> GetCriticalPath(const v1::GetCriticalPathRequest& request);
   absl::StatusOr<v1::RegionCosts> GetRegionCosts(const v1::GetRegionCostsRequest& request);
   absl::StatusOr<v1::Hotspots> GetHotspots(const v1::GetHotspotsRequest& request);

@@ -12,12 +12,14 @@
 #include "server/analysis/critical_path.h"
 #include "server/analysis/measured.h"
 #include "server/analysis/hotspots.h"
+#include "server/analysis/occupancy.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/region_costs.h"
 #include "server/analysis/registers.h"
 #include "server/analysis/roofline.h"
 #include "server/analysis/report.h"
 #include "server/analysis/timeline.h"
+#include "server/analysis/variation.h"
 
 namespace sextant::analysis {
 
@@ -64,6 +66,41 @@ absl::StatusOr<v1::Registers> Analysis::Registers(const v1::GetRegistersRequest&
 absl::StatusOr<v1::Roofline> Analysis::Roofline(const v1::GetRooflineRequest& request) {
   ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
   return MakeRoofline(evidence);
+}
+
+SampleReader Analysis::Samples() {
+  return [this](const Evidence& evidence, const PassList& passes)
+             -> absl::StatusOr<std::shared_ptr<const TraceSample>> {
+    std::vector<PassLaunches> launches;
+    for (const v1::PassInfo* pass : passes) {
+      if (!Evidence::Has(*pass, "launches")) continue;
+      auto table = evidence.Read(*pass, "launches");
+      if (absl::IsNotFound(table.status())) continue;   // removed by retention
+      RETURN_IF_ERROR(table.status());
+      launches.push_back({pass, *std::move(table)});
+    }
+    const LaunchedKernels kernels = KernelsByLaunch(launches);
+    std::vector<PassToRead> wanted;
+    for (const v1::PassInfo* pass : passes) {
+      const auto found = kernels.find(pass->pass_id());
+      wanted.push_back({pass, found == kernels.end() ? nullptr : &found->second});
+    }
+    return samples_.Read(
+        [this](const v1::PassInfo& pass, absl::FunctionRef<absl::Status(const chunk::Decoded&)> use) {
+          return reader_.Read(pass.result().trace_digest(), {}, use);
+        },
+        wanted, {});
+  };
+}
+
+absl::StatusOr<v1::OccupancyOverTime> Analysis::Occupancy(const v1::GetOccupancyRequest& request) {
+  ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
+  return FindOccupancy(evidence, Samples(), request);
+}
+
+absl::StatusOr<v1::Variation> Analysis::Variation(const v1::GetVariationRequest& request) {
+  ASSIGN_OR_RETURN(const Evidence evidence, Gather(request.subject()));
+  return FindVariation(evidence, Samples());
 }
 
 absl::StatusOr<v1::Timeline> Analysis::Timeline(const v1::GetTimelineRequest& request) {

@@ -55,6 +55,10 @@ class Analysis {
   absl::StatusOr<v1::Registers> Registers(const v1::GetRegistersRequest& request);
   absl::StatusOr<v1::Roofline> Roofline(const v1::GetRooflineRequest& request);
 
+  // Likewise.
+  absl::StatusOr<v1::OccupancyOverTime> Occupancy(const v1::GetOccupancyRequest& request);
+  absl::StatusOr<v1::Variation> Variation(const v1::GetVariationRequest& request);
+
   // NOT_FOUND: no such pass, table or column.
   absl::StatusOr<v1::GetTableResponse> Table(const v1::GetTableRequest& request);
 
@@ -67,6 +71,8 @@ class Analysis {
  private:
   // What the passes of a task left, about one kernel: what every other answer begins with.
   absl::StatusOr<Evidence> Gather(const v1::Subject& subject);
+  // Samples of these passes, of all kernels, as the timeline reads them.
+  SampleReader Samples();
   absl::StatusOr<v1::TaskInfo> FindTask(int64_t job_id, const std::string& path) {
     return FindProfileTask(reads_, limits_, job_id, path);
   }

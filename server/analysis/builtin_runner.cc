@@ -188,6 +188,10 @@ absl::Status BuiltinRunner::Compute(const v1::Assignment& assignment, v1::PassRe
     request.set_task(task);
     ASSIGN_OR_RETURN(const auto timeline, analysis->Timeline(request));
     json = Json(timeline);
+  } else if (name == "occupancy") {
+    json = JsonOf(analysis, &Analysis::Occupancy, job_id, task);
+  } else if (name == "variation") {
+    json = JsonOf(analysis, &Analysis::Variation, job_id, task);
   } else if (name == "critical_path") {
     json = JsonOf(analysis, &Analysis::CriticalPath, job_id, task);
   } else if (name == "costs") {

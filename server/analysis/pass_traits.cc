@@ -58,6 +58,26 @@ std::optional<std::string> Differ(const PassTraits& a, const PassTraits& b) {
 
 }  // namespace
 
+LaunchedKernels KernelsByLaunch(absl::Span<const PassLaunches> passes) {
+  LaunchedKernels all;
+  for (const PassLaunches& pass : passes) {
+    const v1::DataColumn* launch = table::Find(*pass.launches, "launch");
+    const v1::DataColumn* kernel = table::Find(*pass.launches, "kernel");
+    if (launch == nullptr || launch->ints().empty() || kernel == nullptr || kernel->texts().empty() ||
+        kernel->dictionary_size() < 2)
+      continue;
+    Kernels kernels;
+    std::set<std::string> names;
+    for (uint64_t row = 0; row < pass.launches->rows(); ++row) {
+      std::string name = std::string(table::TextAt(*kernel, row));
+      names.insert(name);
+      kernels[static_cast<uint32_t>(launch->ints(static_cast<int>(row)))] = std::move(name);
+    }
+    if (names.size() > 1) all[pass.pass->pass_id()] = std::move(kernels);
+  }
+  return all;
+}
+
 absl::flat_hash_map<int64_t, PassTraits> TraitsOfPasses(absl::Span<const PassLaunches> passes) {
   absl::flat_hash_map<int64_t, PassTraits> all;
   for (const PassLaunches& pass : passes) {

@@ -12,6 +12,7 @@
 #include "absl/types/span.h"
 #include "sextant/v1/types.pb.h"
 #include "server/analysis/perturbation.h"
+#include "server/analysis/trace_sample.h"
 
 namespace sextant::analysis {
 
@@ -22,6 +23,10 @@ struct KernelTraits {
   std::set<std::string> shapes;   // "132×1×1 of 384×1×1"; empty: not known
 };
 using PassTraits = std::map<std::string, KernelTraits>;   // by kernel
+
+// By pass: the kernel of each launch, of passes whose launches are of several kernels.
+using LaunchedKernels = absl::flat_hash_map<int64_t, Kernels>;
+LaunchedKernels KernelsByLaunch(absl::Span<const PassLaunches> passes);
 
 // Of the launches that passes left, by pass.
 absl::flat_hash_map<int64_t, PassTraits> TraitsOfPasses(absl::Span<const PassLaunches> passes);

@@ -31,7 +31,7 @@ std::string KeyOf(absl::Span<const PassToRead> passes, const ReadSampleOptions& 
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const TraceSample>> SampleCache::Read(trace::Reader* reader,
+absl::StatusOr<std::shared_ptr<const TraceSample>> SampleCache::Read(TraceSource source,
                                                                      absl::Span<const PassToRead> passes,
                                                                      const ReadSampleOptions& options) {
   const std::string key = KeyOf(passes, options);
@@ -51,7 +51,7 @@ absl::StatusOr<std::shared_ptr<const TraceSample>> SampleCache::Read(trace::Read
     if (pass.kernels != nullptr) kept->kernels.push_back(*pass.kernels);
     own.push_back({&kept->passes.back(), pass.kernels == nullptr ? nullptr : &kept->kernels.back()});
   }
-  ASSIGN_OR_RETURN(kept->sample, ReadSample(reader, own, options));
+  ASSIGN_OR_RETURN(kept->sample, ReadSample(source, own, options));
   std::shared_ptr<const TraceSample> sample(kept, &kept->sample);
   absl::MutexLock lock(&mutex_);
   if (entries_.size() >= kSamples) entries_.erase(entries_.begin());

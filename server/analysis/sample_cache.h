@@ -2,6 +2,7 @@
 // traces once.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ class SampleCache {
   static constexpr size_t kSamples = 2;
 
   // As ReadSample. SampledPass::info and kernels stay valid as long as the sample.
-  absl::StatusOr<std::shared_ptr<const TraceSample>> Read(trace::Reader* reader,
+  absl::StatusOr<std::shared_ptr<const TraceSample>> Read(TraceSource source,
                                                           absl::Span<const PassToRead> passes,
                                                           const ReadSampleOptions& options);
 
@@ -37,5 +38,11 @@ class SampleCache {
   absl::Mutex mutex_;
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);   // used last: last
 };
+
+class Evidence;
+
+// Reads a sample of passes of one task, all kernels, for an analysis.
+using SampleReader = std::function<absl::StatusOr<std::shared_ptr<const TraceSample>>(
+    const Evidence& evidence, const std::vector<const v1::PassInfo*>& passes)>;
 
 }  // namespace sextant::analysis

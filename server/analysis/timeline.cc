@@ -31,27 +31,6 @@ struct JoinedPass {
   trace::TraceSummary summary;   // only with instances
 };
 
-// Empty for passes all of whose launches are of one kernel.
-LaunchedKernels KernelsByLaunch(absl::Span<const PassLaunches> passes) {
-  LaunchedKernels all;
-  for (const PassLaunches& pass : passes) {
-    const v1::DataColumn* launch = table::Find(*pass.launches, "launch");
-    const v1::DataColumn* kernel = table::Find(*pass.launches, "kernel");
-    if (launch == nullptr || launch->ints().empty() || kernel == nullptr || kernel->texts().empty() ||
-        kernel->dictionary_size() < 2)
-      continue;
-    Kernels kernels;
-    std::set<std::string> names;
-    for (uint64_t row = 0; row < pass.launches->rows(); ++row) {
-      std::string name = std::string(table::TextAt(*kernel, row));
-      names.insert(name);
-      kernels[static_cast<uint32_t>(launch->ints(static_cast<int>(row)))] = std::move(name);
-    }
-    if (names.size() > 1) all[pass.pass->pass_id()] = std::move(kernels);
-  }
-  return all;
-}
-
 std::string KernelsHint(const LaunchedKernels& kernels) {
   std::set<std::string> names;
   for (const auto& [pass, launches] : kernels)
@@ -288,7 +267,11 @@ class Builder {
     std::vector<PassToRead> wanted;
     for (const JoinedPass& pass : joined_) wanted.push_back({pass.info, KernelsOf(pass)});
     ASSIGN_OR_RETURN(const std::shared_ptr<const TraceSample> sample,
-                     rooms_.samples->Read(rooms_.reader, wanted, {.kernel = request_.kernel()}));
+                     rooms_.samples->Read(
+                         [this](const v1::PassInfo& pass, absl::FunctionRef<absl::Status(const chunk::Decoded&)> use) {
+                           return rooms_.reader->Read(pass.result().trace_digest(), {}, use);
+                         },
+                         wanted, {.kernel = request_.kernel()}));
     if (!request_.kernel().empty() && sample->events == 0)
       return absl::FailedPreconditionError(
           absl::StrCat("kernel: no pass recorded an instance in a kernel named ", request_.kernel(),

@@ -31,9 +31,6 @@ struct TimelineRooms {
   const v1::ServiceLimits& limits;
 };
 
-// By pass: the kernel of each launch, of passes whose traces may hold several kernels.
-using LaunchedKernels = absl::flat_hash_map<int64_t, Kernels>;
-
 // What the passes' launches say of them.
 struct PassKnowledge {
   std::vector<v1::Perturbation> certificates;

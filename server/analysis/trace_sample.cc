@@ -106,7 +106,7 @@ struct PassSampler::State {
     auto at = ctas.find(key);
     if (at == ctas.end()) {
       if (ctas.size() >= options.max_ctas) {
-        ++pass.ctas_left_out;
+        pass.ctas_cut = true;
         return;
       }
       at = ctas.emplace(key, static_cast<uint32_t>(pass.ctas.size())).first;
@@ -309,7 +309,7 @@ TraceSample JoinSamples(std::vector<PassSampler> passes) {
     rest.roles = std::move(s.roles);
     out.events += s.pass.events;
     out.kept += s.kept;
-    out.ctas += s.pass.ctas.size() + s.pass.ctas_left_out;
+    out.ctas += s.pass.ctas.size();
     out.ctas_kept += s.kept_ctas.size();
     out.passes.push_back(std::move(s.pass));
   }
@@ -328,7 +328,7 @@ TraceSample JoinSamples(std::vector<PassSampler> passes) {
   return out;
 }
 
-absl::StatusOr<TraceSample> ReadSample(trace::Reader* reader, absl::Span<const PassToRead> passes,
+absl::StatusOr<TraceSample> ReadSample(TraceSource source, absl::Span<const PassToRead> passes,
                                        const ReadSampleOptions& options) {
   const uint64_t n = std::max<uint64_t>(passes.size(), 1);
   std::vector<PassSampler> samplers;
@@ -341,7 +341,7 @@ absl::StatusOr<TraceSample> ReadSample(trace::Reader* reader, absl::Span<const P
   std::atomic<size_t> next = 0;
   const auto read = [&] {
     for (size_t i = next++; i < passes.size(); i = next++) {
-      ended[i] = reader->Read(passes[i].info->result().trace_digest(), {}, [&](const chunk::Decoded& chunk) {
+      ended[i] = source(*passes[i].info, [&](const chunk::Decoded& chunk) {
         samplers[i].Add(chunk);
         return absl::OkStatus();
       });

@@ -18,12 +18,12 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "proto/chunk/decoder.h"
 #include "sextant/v1/types.pb.h"
-#include "server/trace/reader.h"
 
 namespace sextant::analysis {
 
@@ -67,7 +67,7 @@ struct SampledPass {
   uint64_t dropped = 0;
   std::vector<SampledTrack> tracks;
   std::vector<CtaSpan> ctas;       // in order of (launch, CTA); traces of kernels
-  uint64_t ctas_left_out = 0;      // beyond the bound
+  bool ctas_cut = false;           // there were more: the first ones recorded are here
   const Kernels* kernels = nullptr;   // borrowed; null: all launches are of one
   // (launch, lane, region) → instances of all tracks, kept or not. Without lanes that were inferred CTA
   // by CTA.
@@ -135,8 +135,12 @@ struct ReadSampleOptions {
   uint64_t max_ctas = 1 << 20;          // spans, over all passes
 };
 
+// Where traces are read from: chunks in time order. Called from several threads.
+using TraceSource = absl::FunctionRef<absl::Status(
+    const v1::PassInfo&, absl::FunctionRef<absl::Status(const chunk::Decoded&)>)>;
+
 // Reads the traces once, two passes at a time. Errors name the pass.
-absl::StatusOr<TraceSample> ReadSample(trace::Reader* reader, absl::Span<const PassToRead> passes,
+absl::StatusOr<TraceSample> ReadSample(TraceSource source, absl::Span<const PassToRead> passes,
                                        const ReadSampleOptions& options);
 
 // Whether a kernel is the one asked for, by its whole name or what stands before the parameters.

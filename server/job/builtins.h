@@ -4,7 +4,16 @@
 namespace sextant::job {
 
 // In order of name.
-inline constexpr const char* kBuiltinAnalyses[] = {"costs",     "critical_path", "hotspots", "registers",
-                                                  "report",    "roofline",      "timeline"};
+inline constexpr const char* kBuiltinAnalyses[] = {
+    "costs",
+    "critical_path",
+    "hotspots",
+    "occupancy",
+    "registers",
+    "report",
+    "roofline",
+    "timeline",
+    "variation",
+};
 
 }  // namespace sextant::job

@@ -6,6 +6,26 @@
 
 namespace sextant::rpc {
 
+grpc::ServerUnaryReactor* SextantService::GetOccupancy(grpc::CallbackServerContext* context,
+                                                       const v1::GetOccupancyRequest* request,
+                                                       v1::OccupancyOverTime* response) {
+  return Answer(context, "GetOccupancy", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Occupancy(*request));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SextantService::GetVariation(grpc::CallbackServerContext* context,
+                                                       const v1::GetVariationRequest* request,
+                                                       v1::Variation* response) {
+  return Answer(context, "GetVariation", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Variation(*request));
+    return absl::OkStatus();
+  });
+}
+
 grpc::ServerUnaryReactor* SextantService::GetCriticalPath(grpc::CallbackServerContext* context,
                                                           const v1::GetCriticalPathRequest* request,
                                                           v1::CriticalPath* response) {

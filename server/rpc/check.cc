@@ -219,7 +219,7 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTimelineRequest
   if (static_cast<uint32_t>(request.roles_size()) > limits.max_regions_per_pass())
     return Wrong("roles: ", request.roles_size(),
                  ", at most max_regions_per_pass = ", limits.max_regions_per_pass());
-  return All({JobId(request.job_id()), Path("task", request.task(), limits)});
+  return All({JobId(request.job_id()), Path("task", request.task(), limits), Name("kernel", request.kernel())});
 }
 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::Subject& subject) {
@@ -227,6 +227,18 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::Subject& subject) 
     return Wrong("subject.job_id: required, a positive number, not ", subject.job_id());
   return All({Path("subject.task", subject.task(), limits), Name("subject.kernel", subject.kernel()),
               Quantiles("subject.quantiles", subject.quantiles(), limits)});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetOccupancyRequest& request) {
+  if (request.buckets() > limits.max_buckets())
+    return Wrong("buckets: ", request.buckets(), ", at most max_buckets = ", limits.max_buckets());
+  if (request.all_launches() && request.launch() > 0)
+    return Wrong("launch: ", request.launch(), " is one launch; leave it 0 with all_launches");
+  return Check(limits, request.subject());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetVariationRequest& request) {
+  return Check(limits, request.subject());
 }
 
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetCriticalPathRequest& request) {

@@ -29,6 +29,8 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetTableRequest& r
 absl::Status Check(const v1::ServiceLimits& limits, const v1::PlanJobRequest& request);
 // Fields are named subject.…
 absl::Status Check(const v1::ServiceLimits& limits, const v1::Subject& subject);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetOccupancyRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetVariationRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetCriticalPathRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRegionCostsRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetHotspotsRequest& request);

@@ -57,6 +57,15 @@ TEST_CASE("every wrong field of a request is named") {
              StartsWith("buckets: 1000000, at most max_buckets = 4096"));
   CHECK_THAT(Complaint<v1::GetTimelineRequest>("job_id: 1 from_ns: 5 to_ns: 5"),
              StartsWith("to_ns: 5 must be greater than from_ns = 5"));
+  using Occupancy = v1::GetOccupancyRequest;
+  CHECK_THAT(Complaint<Occupancy>("subject { job_id: 1 } buckets: 1000000"),
+             StartsWith("buckets: 1000000, at most max_buckets = 4096"));
+  CHECK_THAT(Complaint<Occupancy>("subject { job_id: 1 } launch: 2 all_launches: true"),
+             StartsWith("launch: 2 is one launch"));
+  CHECK(Complaint<Occupancy>("subject { job_id: 1 } launch: 2").empty());
+  CHECK_THAT(Complaint<v1::GetVariationRequest>(""), StartsWith("subject.job_id: required"));
+  CHECK_THAT(Complaint<v1::GetTimelineRequest>("job_id: 1 kernel: 'a\\000b'"),
+             StartsWith("kernel: must not contain control characters"));
   using Path = v1::GetCriticalPathRequest;
   CHECK_THAT(Complaint<Path>(""), StartsWith("subject.job_id: required"));
   CHECK(Complaint<Path>("subject { job_id: 1 } what_if { region: 'x' shorten_pct: 10 }").empty());

@@ -38,10 +38,14 @@ using CallbackSextant = v1::Sextant::WithCallbackMethod_FindMissingBlobs<
         v1::Sextant::WithCallbackMethod_GetReport<v1::Sextant::WithCallbackMethod_Query<
             v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>>>>;
 
-using CallbackAnalyses = v1::Sextant::WithCallbackMethod_GetCriticalPath<
-    v1::Sextant::WithCallbackMethod_GetRegionCosts<v1::Sextant::WithCallbackMethod_GetHotspots<
-        v1::Sextant::WithCallbackMethod_GetRegisters<
-            v1::Sextant::WithCallbackMethod_GetRoofline<CallbackSextant>>>>>;
+using CallbackAnalyses =
+    v1::Sextant::WithCallbackMethod_GetOccupancy<
+    v1::Sextant::WithCallbackMethod_GetVariation<
+    v1::Sextant::WithCallbackMethod_GetCriticalPath<
+    v1::Sextant::WithCallbackMethod_GetRegionCosts<
+    v1::Sextant::WithCallbackMethod_GetHotspots<
+    v1::Sextant::WithCallbackMethod_GetRegisters<
+    v1::Sextant::WithCallbackMethod_GetRoofline<CallbackSextant>>>>>>>;
 
 class SextantService final : public CallbackAnalyses {
  public:
@@ -118,6 +122,12 @@ class SextantService final : public CallbackAnalyses {
   grpc::ServerUnaryReactor* GetTable(grpc::CallbackServerContext* context,
                                      const v1::GetTableRequest* request,
                                      v1::GetTableResponse* response) override;
+  grpc::ServerUnaryReactor* GetOccupancy(grpc::CallbackServerContext* context,
+                                         const v1::GetOccupancyRequest* request,
+                                         v1::OccupancyOverTime* response) override;
+  grpc::ServerUnaryReactor* GetVariation(grpc::CallbackServerContext* context,
+                                         const v1::GetVariationRequest* request,
+                                         v1::Variation* response) override;
   grpc::ServerUnaryReactor* GetCriticalPath(grpc::CallbackServerContext* context,
                                             const v1::GetCriticalPathRequest* request,
                                             v1::CriticalPath* response) override;
