@@ -27,11 +27,14 @@ double MedianOf(std::vector<double>& values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
-double Resampled(absl::Span<const double> from, std::mt19937_64& random,
-                 std::vector<double>& scratch) {
-  scratch.resize(from.size());
-  for (double& value : scratch) value = from[Draw(random, from.size())];
-  return MedianOf(scratch);
+double At(absl::Span<const double> ascending, uint32_t low, uint32_t high) {
+  return low == high ? ascending[low] : (ascending[low] + ascending[high]) / 2;
+}
+
+std::vector<double> Sorted(absl::Span<const double> values) {
+  std::vector<double> sorted(values.begin(), values.end());
+  std::sort(sorted.begin(), sorted.end());
+  return sorted;
 }
 
 bool Constant(absl::Span<const double> values) {
@@ -45,7 +48,42 @@ double Median(absl::Span<const double> values) {
   return MedianOf(copy);
 }
 
-Change BootstrapChange(absl::Span<const double> a, absl::Span<const double> b) {
+const std::vector<Bootstrap::Middle>& Bootstrap::Resamples(size_t n, int sample) {
+  std::vector<Middle>& middles = resamples_[{n, sample}];
+  if (!middles.empty()) return middles;
+  std::mt19937_64 random(kSeed + sample);
+  std::vector<uint32_t> times(n);   // by rank: how often it was drawn
+  for (int round = 0; round < kBootstrapRounds; ++round) {
+    std::fill(times.begin(), times.end(), 0);
+    for (size_t i = 0; i < n; ++i) ++times[Draw(random, n)];
+    const auto ranked = [&](size_t k) {
+      uint32_t rank = 0;
+      for (size_t before = times[0]; before <= k; before += times[rank]) ++rank;
+      return rank;
+    };
+    middles.push_back({ranked((n - 1) / 2), ranked(n / 2)});
+  }
+  return middles;
+}
+
+const std::vector<std::pair<Bootstrap::Middle, Bootstrap::Middle>>& Bootstrap::Splits(size_t n) {
+  std::vector<std::pair<Middle, Middle>>& splits = splits_[n];
+  if (!splits.empty()) return splits;
+  std::mt19937_64 random(kSeed);
+  std::vector<uint32_t> order(n);
+  for (size_t i = 0; i < n; ++i) order[i] = static_cast<uint32_t>(i);
+  const auto middle = [](std::vector<uint32_t> ranks) {
+    std::sort(ranks.begin(), ranks.end());
+    return Middle{ranks[(ranks.size() - 1) / 2], ranks[ranks.size() / 2]};
+  };
+  for (int round = 0; round < kNoiseRounds; ++round) {
+    for (size_t i = n; i > 1; --i) std::swap(order[i - 1], order[Draw(random, i)]);
+    splits.emplace_back(middle({order.begin(), order.begin() + n / 2}), middle({order.begin() + n / 2, order.end()}));
+  }
+  return splits;
+}
+
+Change Bootstrap::ChangeOf(absl::Span<const double> a, absl::Span<const double> b) {
   const double before = Median(a), after = Median(b);
   Change change{before == 0 ? (after == 0 ? 0 : kNaN) : after / before - 1, kNaN, kNaN};
   if (a.empty() || b.empty()) return {kNaN, kNaN, kNaN};
@@ -53,33 +91,33 @@ Change BootstrapChange(absl::Span<const double> a, absl::Span<const double> b) {
     change.low = change.high = change.relative;
     return change;
   }
-  std::mt19937_64 random(kSeed);
-  std::vector<double> changes, scratch;
+  const std::vector<double> sorted_a = Sorted(a), sorted_b = Sorted(b);
+  const std::vector<Middle>&of_a = Resamples(a.size(), 0), &of_b = Resamples(b.size(), 1);
+  std::vector<double> changes;
   changes.reserve(kBootstrapRounds);
   for (int round = 0; round < kBootstrapRounds; ++round) {
-    const double x = Resampled(a, random, scratch), y = Resampled(b, random, scratch);
+    const double x = At(sorted_a, of_a[round].low, of_a[round].high);
+    const double y = At(sorted_b, of_b[round].low, of_b[round].high);
     if (x != 0) changes.push_back(y / x - 1);
   }
   if (changes.size() < kBootstrapRounds / 2) return change;
-  const std::vector<double> ends = Quantiles(&changes, {{0.025, 0.975}});
+  const std::vector<double> ends = SelectQuantiles(absl::MakeSpan(changes), {0.025, 0.975});
   change.low = ends[0];
   change.high = ends[1];
   return change;
 }
 
-double NoiseFloor(absl::Span<const double> values) {
+double Bootstrap::NoiseFloor(absl::Span<const double> values) {
   if (values.size() < 2) return kNaN;
   if (Constant(values)) return 0;
-  std::mt19937_64 random(kSeed);
-  std::vector<double> order(values.begin(), values.end()), apart;
-  const size_t half = values.size() / 2;
-  for (int round = 0; round < kNoiseRounds; ++round) {
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[Draw(random, i)]);
-    const double one = Median(absl::MakeConstSpan(order).first(half));
-    const double other = Median(absl::MakeConstSpan(order).subspan(half));
-    if (other != 0) apart.push_back(std::abs(one / other - 1));
+  const std::vector<double> sorted = Sorted(values);
+  std::vector<double> apart;
+  apart.reserve(kNoiseRounds);
+  for (const auto& [one, other] : Splits(values.size())) {
+    const double x = At(sorted, one.low, one.high), y = At(sorted, other.low, other.high);
+    if (y != 0) apart.push_back(std::abs(x / y - 1));
   }
-  return Quantiles(&apart, {{0.95}})[0];
+  return SelectQuantiles(absl::MakeSpan(apart), {0.95})[0];
 }
 
 std::optional<std::pair<double, double>> TwoGroups(absl::Span<const double> values) {

@@ -93,7 +93,7 @@ void Judge(const Quantity& a, const Quantity& b, const CompareOptions& options, 
 }
 
 v1::Delta MakeDelta(const QuantityName& name, const Quantity* a, const Quantity* b,
-                    const CompareOptions& options) {
+                    const CompareOptions& options, Bootstrap* bootstrap) {
   static const Quantity nothing;
   const Quantity& any = a != nullptr ? *a : *b;
   const Quantity& before = a != nullptr ? *a : nothing;
@@ -111,12 +111,12 @@ v1::Delta MakeDelta(const QuantityName& name, const Quantity* a, const Quantity*
   out.set_passes_b(after.values.size());
   if (!before.values.empty()) out.set_a(Median(before.values));
   if (!after.values.empty()) out.set_b(Median(after.values));
-  const Change change = same_unit ? BootstrapChange(before.values, after.values)
-                                  : BootstrapChange({}, {});
+  const Change change = same_unit ? bootstrap->ChangeOf(before.values, after.values)
+                                  : bootstrap->ChangeOf({}, {});
   out.set_relative(change.relative);
   out.set_low(change.low);
   out.set_high(change.high);
-  out.set_noise_floor(NoiseFloor(before.values));
+  out.set_noise_floor(bootstrap->NoiseFloor(before.values));
   if (!same_unit) {
     out.set_verdict(kOpen);
     out.set_why(absl::StrCat("units differ: ", before.unit, " and ", after.unit));
@@ -319,8 +319,9 @@ v1::Comparison Compare(const MeasuredPair& jobs, const CompareOptions& options) 
                                kMaxDeltas));
     rows.resize(kMaxDeltas);
   }
+  Bootstrap bootstrap;
   for (const Row& row : rows) {
-    v1::Delta delta = MakeDelta(*row.name, row.a, row.b, options);
+    v1::Delta delta = MakeDelta(*row.name, row.a, row.b, options, &bootstrap);
     delta.set_share_a(row.share_a);
     delta.set_share_b(row.share_b);
     *out.add_deltas() = std::move(delta);
