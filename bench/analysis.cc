@@ -8,7 +8,7 @@
 // peak_mb        the most memory the coordinator had while it answered everything here (its private
 //                PostgreSQL apart)
 // timeline_ms_p95  GetTimeline from the rollups, without instances
-// compare_s      CompareJobs of it and another such job, the first time
+// compare_s      CompareJobs of it and another such job, the first time; each pass also left 2,000 noisy counters
 // pandas_s, duckdb_s  the region statistics of that report (count, sum, P20, P50, P80 by role and region) by
 //                pandas and by DuckDB over the same instances as a Parquet file
 #include <dirent.h>
@@ -33,21 +33,26 @@ namespace sextant::bench {
 namespace {
 
 constexpr int kCleanPasses = 3;
+constexpr int kCounters = 2000;   // of each pass that records regions
+constexpr char kKernel[] = "gemm_ws(const half*, const half*, half*, int)";
+constexpr char kMachine[] = "gpu:bench:0:default";
 constexpr uint32_t kLaunches = 4;
 
 v1::WorkerInfo Measures(int devices) {
   v1::WorkerInfo info;
   info.set_name("fake");
-  info.set_machine_class("gpu:bench:0:default");
+  info.set_machine_class("bench");
   for (int i = 0; i < devices; ++i) {
     auto* device = info.add_devices();
     device->set_name(absl::StrCat("gpu", i));
     device->set_kind("gpu");
+    device->set_machine_class(kMachine);
   }
   for (const char* name : {"scopes", "activity"}) {
     auto* backend = info.add_backends();
     backend->set_name(name);
     backend->set_available(true);
+    backend->set_device_kind("gpu");
   }
   return info;
 }
@@ -70,6 +75,25 @@ v1::TraceReceipt UploadTrace(Service& service, const v1::PassRef& pass, Syntheti
   writer->WritesDone();
   Must(writer->Finish(), "UploadTrace");
   return receipt;
+}
+
+// Noisy counters, each of its own: rows of a comparison.
+v1::DataTable Counters(uint64_t seed) {
+  table::Builder builder("counters");
+  const auto launch = builder.Int("launch");
+  const auto kernel = builder.Text("kernel"), metric = builder.Text("metric"), unit = builder.Text("unit");
+  const auto value = builder.Number("value");
+  uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
+  for (int i = 0; i < kCounters; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    builder.Set(launch, -1);
+    builder.Set(kernel, kKernel);
+    builder.Set(metric, absl::StrCat("bench__counter_", i, ".sum"));
+    builder.Set(unit, "events");
+    builder.Set(value, 1000.0 * (i + 1) * (0.9 + 0.2 * static_cast<double>(state >> 40) * 0x1p-24));
+    builder.EndRow();
+  }
+  return builder.Finish();
 }
 
 void AddTable(Service& service, const v1::DataTable& table, v1::PassResult* result) {
@@ -127,7 +151,7 @@ std::pair<int64_t, uint64_t> MakeJob(Service& service, const std::string& name, 
     auto* result = commit->mutable_result();
     result->mutable_exit()->set_verdict(v1::EXITED);
     v1::Provenance* provenance = result->mutable_provenance();
-    provenance->set_machine_class("gpu:bench:0:default");
+    provenance->set_machine_class(kMachine);
     provenance->set_backend(assignment.spec().backend());
     (*provenance->mutable_extra())["gpu"] = "NVIDIA H200";
     if (traced) {
@@ -136,6 +160,7 @@ std::pair<int64_t, uint64_t> MakeJob(Service& service, const std::string& name, 
       result->set_events(receipt.events());
       total += receipt.events();
       provenance->set_clock_hz(1e9 / SyntheticGemm::kNsPerCycle);
+      AddTable(service, Counters(seed), result);
     } else {
       for (uint32_t launch = 0; launch < kLaunches; ++launch) source.Launch(launch);   // how long they take
     }
