@@ -8,9 +8,10 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/occupancy/occupancy.h"
 #include "proto/status/status.h"
+#include "server/analysis/chip.h"
 #include "server/analysis/columns.h"
 #include "server/analysis/quantile.h"
 #include "server/analysis/text.h"
@@ -28,16 +29,6 @@ struct Run {
   std::vector<CtaSpan> ctas;
   LaunchShape shape;
 };
-
-// Warps that fit on an SM, by the GPU's name (CUDA C++ Programming Guide, "Technical Specifications per Compute
-// Capability"); 0: not known.
-uint32_t WarpsOfAnSm(absl::string_view gpu) {
-  for (const char* name : {"H100", "H200", "H20", "H800", "GH200", "B100", "B200", "B300", "A100", "A800", "A30 ", "V100", "P100"})
-    if (absl::StrContains(absl::StrCat(gpu, " "), name)) return 64;
-  for (const char* name : {"RTX 30", "RTX 40", "RTX 50", "RTX A", "A10", "A40", "A2 ", "A16", "L4", "L40"})
-    if (absl::StrContains(absl::StrCat(gpu, " "), name)) return 48;
-  return absl::StrContains(gpu, "T4") || absl::StrContains(gpu, "RTX 20") ? 32 : 0;
-}
 
 double MedianOf(std::vector<double> values) {
   return values.empty() ? kNaN : SelectQuantiles(absl::MakeSpan(values), {0.5})[0];
@@ -182,18 +173,18 @@ class Finder {
     const double ctas = grid > 0 ? grid : number("ctas");
     if (ctas > 0) out_.set_ctas(static_cast<uint32_t>(std::min(ctas, 4e9)));
     const double block = number("block_x") * number("block_y") * number("block_z");
-    const double occupancy = number("occupancy_pct");
-    if (!(occupancy > 0)) {
+    const double percent = number("occupancy_pct");
+    if (!(percent > 0)) {
       Abstain("theoretical occupancy", "no pass left it with its launches", "activity");
       return absl::OkStatus();
     }
-    out_.set_theoretical_occupancy_pct(occupancy);
+    out_.set_theoretical_occupancy_pct(percent);
     const auto& extra = launch.pass->result().provenance().extra();
     const auto gpu = extra.find("gpu");
-    const uint32_t warps = gpu == extra.end() ? 0 : WarpsOfAnSm(gpu->second);
+    const uint32_t warps = gpu == extra.end() ? 0 : occupancy::MultiprocessorOf(ChipOf(gpu->second).capability).max_warps;
     if (warps > 0 && block > 0)
       out_.set_ctas_per_sm(static_cast<uint32_t>(
-          std::max(1.0, std::round(occupancy / 100 * warps / std::ceil(block / 32)))));
+          std::max(1.0, std::round(percent / 100 * warps / std::ceil(block / 32)))));
     return absl::OkStatus();
   }
 
