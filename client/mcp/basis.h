@@ -1,0 +1,34 @@
+// What the answers about a job's passes have in common: whom they are about, what they stand on, what they
+// cannot tell.
+#pragma once
+
+#include <string>
+
+#include "client/mcp/tool.h"
+
+namespace sextant::mcp {
+
+// From "job_id", "task" and "kernel".
+void FillSubject(const ToolCall& call, v1::Subject* subject);
+
+// "p12", at most twelve.
+Json Ids(const google::protobuf::RepeatedField<int64_t>& ids);
+Json Evidence(const google::protobuf::RepeatedPtrField<v1::PassSet>& sets);
+Json CannotTell(const google::protobuf::RepeatedPtrField<v1::Abstention>& abstentions);
+Json Sentences(const google::protobuf::RepeatedPtrField<std::string>& texts);
+Json Numbers(const google::protobuf::RepeatedField<double>& values);
+// Percent by name, the first `most`.
+Json Shares(const google::protobuf::RepeatedPtrField<v1::NamedShare>& shares, int most);
+
+void PutUnlessEmpty(const char* name, Json rows, Json* json);
+// "cannot_tell", "notes", "evidence".
+void PutBasis(const v1::Basis& basis, Json* json);
+// "kernel \"mm\": ", where it is known.
+std::string Of(const v1::Basis& basis);
+
+std::string Percent(double share);
+
+// An analysis that this service does not have is an answer too: what else there is.
+absl::Status Missing(const absl::Status& status, absl::string_view instead);
+
+}  // namespace sextant::mcp
