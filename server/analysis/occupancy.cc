@@ -15,6 +15,7 @@
 #include "server/analysis/columns.h"
 #include "server/analysis/quantile.h"
 #include "server/analysis/text.h"
+#include "server/analysis/traced_passes.h"
 #include "server/analysis/waves.h"
 
 namespace sextant::analysis {
@@ -100,8 +101,7 @@ class Finder {
   }
 
   absl::Status ReadRuns() {
-    const PassList passes = evidence_.Take({"scopes", "proton"}, {.used_for = "CTAs", .times = true, .trace = true},
-                                           out_.mutable_basis());
+    const PassList passes = TracedPasses(evidence_, {"scopes", "proton"}, "CTAs", out_.mutable_basis());
     if (passes.empty()) {
       Abstain(kQuestion, "no pass recorded CTAs: neither scopes nor Proton's regions inside the kernel", "scopes");
       return absl::OkStatus();

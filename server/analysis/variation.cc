@@ -17,6 +17,7 @@
 #include "server/analysis/quantile.h"
 #include "server/analysis/rank_tests.h"
 #include "server/analysis/text.h"
+#include "server/analysis/traced_passes.h"
 #include "server/analysis/variance_components.h"
 #include "server/analysis/waves.h"
 
@@ -52,8 +53,7 @@ class Finder {
   absl::StatusOr<v1::Variation> Find() {
     v1::Basis* basis = out_.mutable_basis();
     evidence_.Begin(basis);
-    const PassList passes = evidence_.Take({"scopes", "proton", "host"},
-                                           {.used_for = "durations", .times = true, .trace = true}, basis);
+    const PassList passes = TracedPasses(evidence_, {"scopes", "proton", "host"}, "durations", basis);
     if (passes.empty()) {
       evidence_.Abstain("which regions vary", "no pass recorded regions", "scopes", basis);
       return std::move(out_);

@@ -144,6 +144,21 @@ TEST_CASE("no passes with regions, and none recorded, are said") {
   CHECK(Ask(empty).regions().empty());
 }
 
+TEST_CASE("passes whose kernels differ are not joined, and it is said") {
+  TestJob job;
+  for (const char* code : {"aa", "aa", "bb"}) {
+    SyntheticPass trace({"load"}, v1::CYCLES);
+    const uint32_t track = trace.Warp("worker", {});
+    for (uint64_t k = 0; k < 10; ++k) trace.Did(track, 0, 100 * k, 10 + k);
+    job.Pass("scopes").Add(LaunchTable({{"k", 100, code}})).Trace(trace.Chunks());
+  }
+  const v1::Variation variation = Ask(job);
+  REQUIRE(variation.regions_size() == 1);
+  CHECK(variation.regions(0).count() == 20);
+  REQUIRE(!variation.basis().notes().empty());
+  CHECK(variation.basis().notes(0) == "not joined for durations: p3 ran other code of k");
+}
+
 TEST_CASE("a sample gives the same sources as the whole") {
   const TestJob job = Job({.pass = 40, .rest = 10});
   const auto answer = FindVariation(job.Gather(), TestSamples(4000));
