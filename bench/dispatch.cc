@@ -1,6 +1,7 @@
 // From SubmitJob to the start of the program, with and without the sandbox; durable completions; a
 // thousand idle workers and a thousand watchers at once. Beside it Graphile Worker on the same
 // PostgreSQL (bench/peers/graphile.mjs).
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -214,51 +215,73 @@ double Peer(Service& service) {
   return nlohmann::json::parse(text)["p50_ms"].get<double>();
 }
 
-void Main() {
+struct Row {
+  const char* figure;
+  const char* what;
+  const char* unit;
+  const char* target;
+};
+constexpr Row kRows[] = {
+    {"submit_to_start_ms_p50", "submit → start, no sandbox, p50", "ms", "≤ 3"},
+    {"submit_to_start_ms_p99", "submit → start, no sandbox, p99", "ms", "≤ 10"},
+    {"sandbox_added_ms_p50", "added by the sandbox, p50", "ms", "≤ 15"},
+    {"peer_submit_to_start_ms_p50", "Graphile Worker, submit → start, p50", "ms", ""},
+    {"completions_per_s_core", "durable completions, singly, per core", "/s", "≥ 1000"},
+    {"completions_batched_per_s_core", "durable completions, batches of 500, per core", "/s",
+     "≥ 10000"},
+    {"idle_workers", "idle workers attached at once", "", "1000"},
+    {"watchers", "watchers served at once", "", "1000"},
+};
+
+// `only` empty: all parts.
+void Main(const std::string& only) {
   std::map<std::string, double> figures;
   // The worker that is only a stream does not renew its lease.
   Service service({"--limit", "worker_lease_s=3600"});
-  service.StartWorker("bare", {"--no-sandbox"});
-  const auto bare = SubmitToStart(service, "bare");
-  service.StopWorker("bare");
-  service.StartWorker("boxed", {});
-  const auto boxed = SubmitToStart(service, "boxed");
-  service.StopWorker("boxed");
-  const double peer = Peer(service);
-  const auto [singly, batched] = Completions(service);
-  const auto [workers, watchers] = Crowd(service);
+  if (only.empty() || only == "start") {
+    service.StartWorker("bare", {"--no-sandbox"});
+    const auto bare = SubmitToStart(service, "bare");
+    service.StopWorker("bare");
+    service.StartWorker("boxed", {});
+    const auto boxed = SubmitToStart(service, "boxed");
+    service.StopWorker("boxed");
+    figures["submit_to_start_ms_p50"] = Quantile(bare, 0.5);
+    figures["submit_to_start_ms_p99"] = Quantile(bare, 0.99);
+    figures["sandbox_added_ms_p50"] = Quantile(boxed, 0.5) - Quantile(bare, 0.5);
+    figures["peer_submit_to_start_ms_p50"] = Peer(service);
+  }
+  // Of the whole machine: clients, coordinator and PostgreSQL share its cores.
   const double cores = std::max(1u, std::thread::hardware_concurrency());
-  figures = {{"submit_to_start_ms_p50", Quantile(bare, 0.5)},
-             {"submit_to_start_ms_p99", Quantile(bare, 0.99)},
-             {"sandbox_added_ms_p50", Quantile(boxed, 0.5) - Quantile(bare, 0.5)},
-             {"completions_per_s_core", singly / cores},
-             {"completions_batched_per_s_core", batched / cores},
-             {"peer_submit_to_start_ms_p50", peer},
-             {"idle_workers", workers},
-             {"watchers", watchers}};
+  if (only.empty() || only == "completions") {
+    const auto [singly, batched] = Completions(service);
+    figures["completions_per_s_core"] = singly / cores;
+    figures["completions_batched_per_s_core"] = batched / cores;
+  }
+  if (only.empty() || only == "crowd") {
+    const auto [workers, watchers] = Crowd(service);
+    figures["idle_workers"] = workers;
+    figures["watchers"] = watchers;
+  }
   std::printf("%-52s %10s %10s\n", "", "measured", "target");
-  const auto row = [](const char* what, double value, const char* unit, const char* target) {
-    std::printf("%-52s %10.2f %-5s %s\n", what, value, unit, target);
-  };
-  row("submit → start, no sandbox, p50", figures["submit_to_start_ms_p50"], "ms", "≤ 3");
-  row("submit → start, no sandbox, p99", figures["submit_to_start_ms_p99"], "ms", "≤ 10");
-  row("added by the sandbox, p50", figures["sandbox_added_ms_p50"], "ms", "≤ 15");
-  row("Graphile Worker, submit → start, p50", peer, "ms", "");
-  row("  ratio to ours", peer / figures["submit_to_start_ms_p50"], "×", "");
-  row("durable completions, singly, per core", figures["completions_per_s_core"], "/s", "≥ 1000");
-  row("durable completions, batches of 500, per core", figures["completions_batched_per_s_core"],
-      "/s", "≥ 10000");
-  row("idle workers attached at once", workers, "", "1000");
-  row("watchers served at once", watchers, "", "1000");
   Figures line;
-  for (const auto& [name, value] : figures) line.Add(name, value);
+  for (const Row& row : kRows) {
+    const auto figure = figures.find(row.figure);
+    if (figure == figures.end()) continue;
+    std::printf("%-52s %10.2f %-5s %s\n", row.what, figure->second, row.unit, row.target);
+    line.Add(figure->first, figure->second);
+  }
   line.Print("dispatch");
 }
 
 }  // namespace
 }  // namespace sextant::bench
 
-int main() {
-  sextant::bench::Main();
+int main(int argc, char** argv) {
+  CLI::App app("From submit to start, completions, and a crowd of workers and watchers");
+  std::string only;
+  app.add_option("--only", only, "one part: start, completions or crowd")
+      ->check(CLI::IsMember({"start", "completions", "crowd"}));
+  CLI11_PARSE(app, argc, argv);
+  sextant::bench::Main(only);
   return 0;
 }
