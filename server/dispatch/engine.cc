@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "absl/time/clock.h"
 
 namespace sextant::dispatch {
@@ -30,6 +32,7 @@ Engine::~Engine() { Stop(); }
 
 void Engine::Start() {
   if (rooms_.notifier != nullptr) rooms_.notifier->Start([this] { Nudge(); });
+  hand_out_thread_ = std::thread([this] { HandOutLoop(); });
   step_thread_ = std::thread([this] { StepLoop(); });
   pump_thread_ = std::thread([this] { PumpLoop(); });
 }
@@ -40,6 +43,7 @@ void Engine::Stop() {
     stop_ = true;
   }
   if (rooms_.notifier != nullptr) rooms_.notifier->Stop();
+  if (hand_out_thread_.joinable()) hand_out_thread_.join();
   if (step_thread_.joinable()) step_thread_.join();
   if (pump_thread_.joinable()) pump_thread_.join();
 }
@@ -51,11 +55,12 @@ void Engine::Wake() {
 
 void Engine::Nudge() {
   absl::MutexLock lock(&mutex_);
+  hand_out_ = true;
   step_ = true;
   pump_ = true;
 }
 
-bool Engine::WaitFor(bool* flag) {
+bool Engine::WaitFor(bool* flag, absl::Duration grace) {
   struct Condition {
     bool* flag;
     bool* stop;
@@ -64,34 +69,47 @@ bool Engine::WaitFor(bool* flag) {
   absl::MutexLock lock(&mutex_);
   Condition condition{flag, &stop_};
   mutex_.AwaitWithTimeout(absl::Condition(&Condition::Met, &condition), options_.poll);
+  if (grace > absl::ZeroDuration())
+    mutex_.AwaitWithTimeout(absl::Condition(&stop_), grace);
   *flag = false;
   return !stop_;
 }
 
+bool Engine::Pause(absl::Duration duration) {
+  absl::MutexLock lock(&mutex_);
+  return !mutex_.AwaitWithTimeout(absl::Condition(&stop_), duration);
+}
+
+void Engine::HandOutLoop() {
+  while (WaitFor(&hand_out_, absl::ZeroDuration())) {
+    Ok("hand out", rooms_.workers->HandOut());
+    if (!Pause(options_.between_hand_outs)) return;
+  }
+}
+
 void Engine::StepLoop() {
   absl::Time last_slow = absl::InfinitePast();
-  while (WaitFor(&step_)) {
+  while (WaitFor(&step_, options_.before_step)) {
     const absl::Time now = absl::Now();
     const bool slow = now - last_slow >= options_.poll;
     if (slow) last_slow = now;
     Step(slow);
+    // One that takes long, because much is held or merged, leaves time to others.
+    if (!Pause(std::max(options_.between_steps, 3 * (absl::Now() - now)))) return;
   }
 }
 
 void Engine::PumpLoop() {
-  while (WaitFor(&pump_)) Ok("pump", rooms_.watches->Pump());
+  while (WaitFor(&pump_, options_.before_pump)) Ok("pump", rooms_.watches->Pump());
 }
 
 void Engine::Step(bool slow) {
-  // First what somebody waits for: work for idle workers.
-  Ok("hand out", rooms_.workers->HandOut());
-  bool changed = false;
   while (true) {
     const auto planned = rooms_.steps->PlanReady();
     if (!Ok("plan", planned) || *planned == 0) break;
-    changed = true;
-    Ok("hand out", rooms_.workers->HandOut());
+    Nudge();
   }
+  bool changed = false;
   while (true) {
     const auto settled = rooms_.steps->SettleMerged();
     if (!Ok("settle", settled) || *settled == 0) break;

@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "absl/time/clock.h"
-
 namespace sextant::dispatch {
 namespace {
 constexpr absl::Duration kCoalesce = absl::Milliseconds(5);
@@ -37,13 +35,13 @@ void Notifier::TellLoop() {
       absl::MutexLock lock(&mutex_);
       auto due = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return pending_ || stop_; };
       mutex_.Await(absl::Condition(&due));
-      if (stop_) return;
+      // More of it comes, and what this coordinator does about it comes first.
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stop_), kCoalesce)) return;
       pending_ = false;
     }
     // Others poll once a second anyway: a lost signal costs that much.
     if (absl::Status status = signals_->Notify(); !status.ok())
       spdlog::debug("notify failed error=\"{}\"", std::string(status.message()));
-    absl::SleepFor(kCoalesce);
   }
 }
 

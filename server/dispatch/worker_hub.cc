@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "proto/status/status.h"
 #include "server/job/plan.h"
 
 namespace sextant::dispatch {
 namespace {
+
+constexpr double kRenewEvery = 0.05;   // of a lease; workers beat four times in one
 
 v1::PassRef Ref(int64_t pass_id, int64_t epoch) {
   v1::PassRef ref;
@@ -98,7 +102,12 @@ absl::Status WorkerHub::Report(int64_t session_id, const v1::WorkerState& state)
       changed = state.info();
     }
     session.draining = state.draining();
-    to_renew_.push_back(session.info.name());
+    // Workers report progress much more often than a lease needs.
+    if (const absl::Time now = absl::Now();
+        now - session.renewing >= absl::Seconds(options_.lease_s) * kRenewEvery) {
+      session.renewing = now;
+      to_renew_.push_back(session.info.name());
+    }
     for (const auto& progress : state.running()) {
       auto held = session.held.find(progress.pass().pass_id());
       if (held == session.held.end() || held->second.epoch != progress.pass().epoch()) continue;
@@ -160,31 +169,64 @@ absl::Status WorkerHub::Store(const v1::WorkerInfo& info) {
   return queue_->Register(info, job::SlotOffers(info), options_.lease_s, {});
 }
 
-absl::StatusOr<v1::CommitPassesResponse> WorkerHub::Commit(const v1::CommitPassesRequest& request) {
-  // Before its pass is ready again: it must not go where it came from.
-  if (auto changed = SetAside(request); changed.has_value()) RETURN_IF_ERROR(Store(*changed));
-  ASSIGN_OR_RETURN(auto response, queue_->Commit(request));
-  absl::MutexLock lock(&mutex_);
-  auto it = by_name_.find(request.worker());
-  if (it != by_name_.end()) {
-    auto& held = sessions_[it->second].held;
-    for (const auto& outcome : response.outcomes()) {
-      auto pass = held.find(outcome.pass().pass_id());
-      // A refused result leaves the pass with the worker in the database: Reconcile sees to it.
-      if (pass != held.end() && pass->second.epoch == outcome.pass().epoch()) held.erase(pass);
+std::vector<WorkerHub::Committed> WorkerHub::Commit(
+    const std::vector<const v1::CommitPassesRequest*>& requests) {
+  std::vector<Committed> answers(requests.size(), absl::UnavailableError(""));
+  std::vector<const v1::CommitPassesRequest*> together;
+  std::vector<size_t> places;   // of `together` in `answers`
+  for (size_t i = 0; i < requests.size(); ++i) {
+    // Before its pass is ready again: it must not go where it came from.
+    absl::Status stored;
+    if (auto changed = SetAside(*requests[i]); changed.has_value()) stored = Store(*changed);
+    if (stored.ok()) {
+      together.push_back(requests[i]);
+      places.push_back(i);
+    } else {
+      answers[i] = stored;
     }
   }
-  return response;
+  auto all = queue_->CommitAll(together);
+  const absl::StatusCode code = all.status().code();
+  // No connection, or in doubt: so it is for each of them. Anything else is somebody's own.
+  const bool shared =
+      code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kUnknown;
+  for (size_t i = 0; i < together.size(); ++i) {
+    Committed& answer = answers[places[i]];
+    if (all.ok()) {
+      answer = std::move((*all)[i]);
+    } else if (shared || together.size() == 1) {
+      answer = all.status();
+    } else {
+      answer = queue_->Commit(*together[i]);
+    }
+    if (answer.ok()) Release(together[i]->worker(), *answer);
+  }
+  return answers;
 }
 
-std::vector<WorkerHub::SlotGroup> WorkerHub::FreeSlots() const {
+void WorkerHub::Release(const std::string& worker, const v1::CommitPassesResponse& response) {
+  absl::MutexLock lock(&mutex_);
+  auto it = by_name_.find(worker);
+  if (it == by_name_.end()) return;
+  auto& held = sessions_[it->second].held;
+  for (const auto& outcome : response.outcomes()) {
+    auto pass = held.find(outcome.pass().pass_id());
+    // A refused result leaves the pass with the worker in the database: Reconcile sees to it.
+    if (pass != held.end() && pass->second.epoch == outcome.pass().epoch()) held.erase(pass);
+  }
+}
+
+std::vector<WorkerHub::SlotGroup> WorkerHub::FreeSlots(
+    const std::array<int, 3>& ready) const {
   std::map<std::pair<int, std::vector<std::string>>, SlotGroup> groups;
-  auto add = [&groups](store::Pool pool, std::vector<std::string> offers, const std::string& worker,
-                       const std::string& device) {
-    auto& group = groups[{static_cast<int>(pool), offers}];
+  auto add = [&](store::Pool pool, std::vector<std::string> offers, const std::string& worker,
+                 const std::string& device, int n) {
+    const int of_pool = static_cast<int>(pool);
+    auto& group = groups[{of_pool, offers}];
     group.pool = pool;
     group.offers = std::move(offers);
-    group.slots.push_back({worker, device});
+    n = std::min(n, ready[of_pool] - static_cast<int>(group.slots.size()));
+    for (; n > 0; --n) group.slots.push_back({worker, device});
   };
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, session] : sessions_) {
@@ -198,23 +240,26 @@ std::vector<WorkerHub::SlotGroup> WorkerHub::FreeSlots() const {
         busy.insert(held.device);
       }
     }
-    for (; cpu > 0; --cpu)
-      add(store::Pool::kCpu, job::SlotOffers(session.info), session.info.name(), "");
+    if (cpu > 0 && ready[static_cast<int>(store::Pool::kCpu)] > 0)
+      add(store::Pool::kCpu, job::SlotOffers(session.info), session.info.name(), "", cpu);
+    if (ready[static_cast<int>(store::Pool::kDevice)] == 0) continue;
     for (const auto& device : session.info.devices())
       if (device.unhealthy().empty() && !busy.contains(device.name()))
         add(store::Pool::kDevice, job::DeviceOffers(session.info, device), session.info.name(),
-            device.name());
+            device.name(), 1);
   }
   std::vector<SlotGroup> list;
-  for (auto& [key, group] : groups) list.push_back(std::move(group));
+  for (auto& [key, group] : groups)
+    if (!group.slots.empty()) list.push_back(std::move(group));
   return list;
 }
 
 absl::StatusOr<int> WorkerHub::HandOut() {
+  absl::MutexLock moving(&moving_);
   ASSIGN_OR_RETURN(auto ready, queue_->ReadyCounts());
   if (ready[0] + ready[1] == 0) return 0;
   int given = 0;
-  for (auto& group : FreeSlots()) {
+  for (auto& group : FreeSlots(ready)) {
     const int pool = static_cast<int>(group.pool);
     if (ready[pool] <= 0) continue;
     if (static_cast<int>(group.slots.size()) > ready[pool]) group.slots.resize(ready[pool]);
@@ -249,6 +294,7 @@ void WorkerHub::Give(const std::vector<store::QueueStore::Claimed>& claimed) {
 }
 
 absl::Status WorkerHub::Reconcile(bool all) {
+  absl::MutexLock moving(&moving_);
   std::vector<std::string> names;
   {
     absl::MutexLock lock(&mutex_);

@@ -2,6 +2,7 @@
 // all of it can be lost, the rows in `queue` and `workers` are the truth.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -14,6 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "sextant/v1/worker.pb.h"
 #include "server/store/queue.h"
 
@@ -43,16 +45,19 @@ class WorkerHub {
   // The stream ended. Leases go on: the worker may come back, here or elsewhere.
   void Detach(int64_t session);
 
-  // Fenced commits, then frees the slots.
-  absl::StatusOr<v1::CommitPassesResponse> Commit(const v1::CommitPassesRequest& request);
+  // Fenced commits, then frees the slots. Several requests are written in one transaction, and each
+  // is answered as if it had come alone: one that the database refuses does not harm the others.
+  using Committed = absl::StatusOr<v1::CommitPassesResponse>;
+  std::vector<Committed> Commit(const std::vector<const v1::CommitPassesRequest*>& requests);
 
-  // ---- steps of the engine ----
+  // ---- steps of the engine, from its threads ----
   // Hands ready passes to free slots. Returns how many.
   absl::StatusOr<int> HandOut();
   // Compares what workers hold here and in the database: sends again what got lost, stops what was
   // cancelled or taken back. `all`: also workers that hold nothing here.
   absl::Status Reconcile(bool all);
-  // Renews the leases of those who reported since the last call, and tells them.
+  // Renews the leases of those who reported since the last call, and tells them; not of those whose
+  // lease was renewed a moment ago.
   absl::Status RenewLeases();
 
   int attached() const;
@@ -69,6 +74,7 @@ class WorkerHub {
     v1::WorkerInfo info;
     std::shared_ptr<const Send> send;
     bool draining = false;
+    absl::Time renewing = absl::InfinitePast();   // when it was last noted in to_renew_
     absl::flat_hash_map<int64_t, Held> held;   // by pass id
   };
   // Places that offer the same.
@@ -88,12 +94,20 @@ class WorkerHub {
   // that they are well. The changed word of the worker, if any.
   std::optional<v1::WorkerInfo> SetAside(const v1::CommitPassesRequest& request)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  std::vector<SlotGroup> FreeSlots() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // At most ready[pool] in each group.
+  std::vector<SlotGroup> FreeSlots(const std::array<int, 3>& ready) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Frees the slots of what was committed.
+  void Release(const std::string& worker, const v1::CommitPassesResponse& response)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // Notes assignments as held and sends them.
   void Give(const std::vector<store::QueueStore::Claimed>& claimed) ABSL_LOCKS_EXCLUDED(mutex_);
 
   store::QueueStore* const queue_;
   const Options options_;
+  // Held from the look at the queue to the note in a session: what was given in between must not be
+  // taken for something lost or left over.
+  absl::Mutex moving_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   int64_t next_session_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<int64_t, Session> sessions_ ABSL_GUARDED_BY(mutex_);

@@ -81,10 +81,28 @@ TEST_CASE("a worker gets one measuring pass per device, and CPU tasks beside it"
   v1::CommitPassesRequest commit;
   commit.set_worker("w");
   for (const auto& ref : w.Started()) *commit.add_commits()->mutable_pass() = ref;
-  const auto response = s.hub.Commit(commit);
+  const auto response = s.hub.Commit({&commit})[0];
   REQUIRE(response.ok());
   for (const auto& outcome : response->outcomes()) CHECK(outcome.outcome() == v1::COMMITTED);
   CHECK(*s.hub.HandOut() == 1);
+}
+
+TEST_CASE("a commit that the database refuses does not harm those written with it") {
+  Service s;
+  FakeWorker w;
+  REQUIRE(s.hub.Attach(w.state, w.Sink()).ok());
+  s.Submit(kThree);
+  REQUIRE(*s.hub.HandOut() == 2);
+  v1::CommitPassesRequest good, bad;
+  good.set_worker("w");
+  *good.add_commits()->mutable_pass() = w.Started()[0];
+  bad.set_worker("\xff");   // PostgreSQL takes no text that is not UTF-8
+  *bad.add_commits()->mutable_pass() = w.Started()[1];
+  const auto answers = s.hub.Commit({&bad, &good});
+  REQUIRE(answers.size() == 2);
+  CHECK_FALSE(answers[0].ok());
+  REQUIRE(answers[1].ok());
+  CHECK(answers[1]->outcomes(0).outcome() == v1::COMMITTED);
 }
 
 TEST_CASE("a pass that was cancelled is stopped") {
@@ -176,7 +194,7 @@ TEST_CASE("several GPUs of a class measure at once, one pass each; one that is n
   auto& failure = *commit.mutable_commits(0)->mutable_result()->mutable_failure();
   failure.set_cause(v1::DEVICE_UNHEALTHY);
   failure.set_message("4 new uncorrectable ECC errors");
-  REQUIRE(s.hub.Commit(commit).ok());
+  REQUIRE(s.hub.Commit({&commit})[0].ok());
   CHECK(*s.hub.HandOut() == 0);
 
   // The database knows too, and forgets when the worker says so.

@@ -178,13 +178,16 @@ absl::Status CheckAuto(absl::string_view field, const v1::PassSpec& spec) {
   return absl::OkStatus();
 }
 
+bool HasAuto(const v1::TaskSpec& task) {
+  const auto& passes = task.profile().passes();
+  return std::any_of(passes.begin(), passes.end(),
+                     [](const auto& pass) { return pass.backend() == kAutoBackend; });
+}
+
 void ExpandAuto(const std::vector<v1::WorkerInfo>& workers, double run_s, v1::TaskSpec* task,
                 std::vector<std::string>* notes) {
-  if (!task->has_profile()) return;
+  if (!HasAuto(*task)) return;
   auto& passes = *task->mutable_profile()->mutable_passes();
-  if (std::none_of(passes.begin(), passes.end(),
-                   [](const auto& pass) { return pass.backend() == kAutoBackend; }))
-    return;
   std::set<std::string> offered;
   for (const auto& worker : workers)
     for (const auto& offer : worker.backends())

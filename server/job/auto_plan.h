@@ -27,6 +27,9 @@ inline constexpr double kTypicalRunS = 5;
 // INVALID_ARGUMENT names the option of the `auto` pass at `field` that is wrong.
 absl::Status CheckAuto(absl::string_view field, const v1::PassSpec& spec);
 
+// Whether the task asks for `auto` passes.
+bool HasAuto(const v1::TaskSpec& task);
+
 // Replaces every `auto` among the task's passes by passes that some worker offers: clean ones first,
 // then what answers the question, what is least worth its cost last. `run_s` is what the program
 // takes alone. Passes that the budget does not allow are left out; the notes say which and why.

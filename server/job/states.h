@@ -8,7 +8,7 @@
 namespace sextant::job {
 
 // Whether a job, task or pass may go from one state to the other. The database checks the same with
-// a trigger (sextant_check_move).
+// triggers (jobs_move, tasks_move, passes_move).
 bool CanMove(v1::State from, v1::State to);
 
 // Done, failed or cancelled: nothing moves from here.

@@ -42,7 +42,7 @@ Server::Server(Rooms rooms, v1::ServiceDescription description, Options options)
                 rooms.watches, &quick_, &slow_, &streams_, &metrics_},
                description),
       workers_({rooms.workers, rooms.engine, rooms.traces, &quick_, &streams_, &metrics_},
-               description.limits()) {}
+               description.limits(), options_.max_queued_calls) {}
 
 Server::~Server() { Stop(); }
 

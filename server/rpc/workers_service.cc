@@ -39,13 +39,25 @@ grpc::Status WorkersService::UploadTrace(grpc::ServerContext* context,
 grpc::ServerUnaryReactor* WorkersService::CommitPasses(grpc::CallbackServerContext* context,
                                                        const v1::CommitPassesRequest* request,
                                                        v1::CommitPassesResponse* response) {
-  return Answer(context, "CommitPasses", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
-    RETURN_IF_ERROR(Check(limits_, *request));
-    ASSIGN_OR_RETURN(*response, rooms_.workers->Commit(*request));
-    rooms_.engine->Wake();
-    for (const auto& outcome : response->outcomes()) rooms_.metrics->Committed(outcome.outcome());
-    return absl::OkStatus();
-  });
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  auto answer = [=, metrics = rooms_.metrics, began = absl::Now()](const absl::Status& status) {
+    metrics->Called("CommitPasses", status, absl::Now() - began);
+    reactor->Finish(ToGrpc(status));
+  };
+  if (const absl::Status checked = Check(limits_, *request); !checked.ok()) {
+    answer(checked);
+    return reactor;
+  }
+  const bool taken = commits_.Add(
+      request, [=, metrics = rooms_.metrics](const dispatch::WorkerHub::Committed& committed) {
+        if (committed.ok()) {
+          *response = *committed;
+          for (const auto& outcome : response->outcomes()) metrics->Committed(outcome.outcome());
+        }
+        answer(committed.status());
+      });
+  if (!taken) answer(Overloaded());
+  return reactor;
 }
 
 }  // namespace sextant::rpc

@@ -6,6 +6,7 @@
 #include "sextant/v1/worker.grpc.pb.h"
 #include "server/dispatch/engine.h"
 #include "server/dispatch/worker_hub.h"
+#include "server/rpc/commit_queue.h"
 #include "server/rpc/executor.h"
 #include "server/rpc/metrics.h"
 #include "server/rpc/streams.h"
@@ -26,8 +27,11 @@ class WorkersService final : public CallbackWorkers {
     Streams* streams;
     Metrics* metrics;
   };
-  WorkersService(Rooms rooms, v1::ServiceLimits limits)
-      : rooms_(rooms), limits_(std::move(limits)) {}
+  // At most `max_commits` requests wait to be committed.
+  WorkersService(Rooms rooms, v1::ServiceLimits limits, size_t max_commits)
+      : rooms_(rooms),
+        limits_(std::move(limits)),
+        commits_(rooms.workers, rooms.engine, rooms.quick, max_commits) {}
 
   grpc::ServerBidiReactor<v1::WorkerState, v1::DesiredState>* Attach(
       grpc::CallbackServerContext* context) override;
@@ -41,6 +45,7 @@ class WorkersService final : public CallbackWorkers {
  private:
   const Rooms rooms_;
   const v1::ServiceLimits limits_;
+  CommitQueue commits_;
 };
 
 }  // namespace sextant::rpc

@@ -1,5 +1,4 @@
 // QueueStore::Commit: the one way a pass's result enters the database.
-#include <algorithm>
 #include <map>
 #include <set>
 
@@ -16,6 +15,7 @@ namespace sextant::store {
 namespace {
 
 using Outcome = v1::CommitPassesResponse::Outcome;
+using CommitRequests = std::vector<const v1::CommitPassesRequest*>;
 
 // What the database knows of a pass that somebody wants to commit.
 struct Known {
@@ -27,85 +27,145 @@ struct Known {
   bool optional = false;
 };
 
+// Several requests in one transaction. Every statement is for all of them.
 class CommitBatch {
  public:
-  CommitBatch(pqxx::transaction_base& tx, const v1::CommitPassesRequest& request,
-              v1::CommitPassesResponse* response)
-      : tx_(tx), request_(request), response_(response) {
-    for (const auto& commit : request.commits()) {
-      auto* outcome = response->add_outcomes();
-      *outcome->mutable_pass() = commit.pass();
+  // One response for each request.
+  CommitBatch(pqxx::transaction_base& tx, const CommitRequests& requests,
+              std::vector<v1::CommitPassesResponse>* responses)
+      : tx_(tx) {
+    for (size_t i = 0; i < requests.size(); ++i) {
+      for (const auto& commit : requests[i]->commits()) {
+        auto* outcome = (*responses)[i].add_outcomes();
+        *outcome->mutable_pass() = commit.pass();
+        items_.push_back({&commit, &requests[i]->worker(), outcome, nullptr});
+      }
     }
   }
 
   absl::Status Run() {
-    RETURN_IF_ERROR(LockJobs());
+    std::vector<int64_t> ids;
+    for (const auto& item : items_) ids.push_back(item.pass_id());
+    JobChange change(tx_, JobsOfPasses(tx_, Int64Array(ids)));
+    RETURN_IF_ERROR(change.Lock());
     FindHeld();
-    ExplainOthers();
     CheckReferences();
-    WriteFinal();
-    WriteRetries();
-    for (auto& [job_id, change] : changes_) {
-      CountPassEnds(*change, ends_[job_id]);
-      change->Save();
-    }
+    ExplainOthers();
+    WriteFinal(change);
+    WriteRetries(change);
+    CountSpoiled();
+    CountPassEnds(change, ends_);
+    change.Save();
     return absl::OkStatus();
   }
 
  private:
-  absl::Status LockJobs() {
-    std::vector<int64_t> ids;
-    for (const auto& commit : request_.commits()) ids.push_back(commit.pass().pass_id());
-    std::set<int64_t> job_ids;
-    for (const auto& row :
-         ExecPrepared(tx_, "SELECT DISTINCT job_id FROM queue WHERE pass_id = ANY($1::bigint[])",
-                      Int64Array(ids)))
-      job_ids.insert(row[0].as<int64_t>());
-    for (int64_t job_id : job_ids) {
-      auto change = std::make_unique<JobChange>(tx_, job_id);
-      RETURN_IF_ERROR(change->Lock());
-      changes_[job_id] = std::move(change);
-    }
-    return absl::OkStatus();
-  }
+  struct Item {
+    const v1::PassCommit* commit;
+    const std::string* worker;
+    Outcome* outcome;
+    const Known* known;  // null: there is nothing to write for it
 
-  // The passes this worker holds with the epoch it says, now that nobody can move them.
-  void FindHeld() {
-    ArrayLiteral ids, epochs;
-    for (const auto& commit : request_.commits()) {
-      ids.Add(commit.pass().pass_id());
-      epochs.Add(commit.pass().epoch());
+    int64_t pass_id() const { return commit->pass().pass_id(); }
+    const v1::PassResult& result() const { return commit->result(); }
+    bool Retries() const {
+      return result().has_failure() &&
+             job::RunsAgain(result().failure().cause(), known->attempts, known->max_attempts);
     }
-    const auto rows =
-        ExecPrepared(tx_,
-                     "SELECT q.pass_id, q.task_id, q.job_id, t.path, q.attempts, t.max_attempts, p.spec "
-                     "FROM unnest($1::bigint[], $2::bigint[]) AS e(pass_id, epoch) "
-                     "JOIN queue q ON q.pass_id = e.pass_id AND q.epoch = e.epoch AND q.state = 3 "
-                     "  AND q.worker = $3 JOIN tasks t ON t.task_id = q.task_id "
-                     "JOIN passes p ON p.pass_id = q.pass_id FOR UPDATE OF q",
-                     ids.Finish(), epochs.Finish(), request_.worker());
+  };
+
+  // The passes these workers hold with the epochs they say, now that nobody can move them.
+  void FindHeld() {
+    ArrayLiteral ids, epochs, workers;
+    for (const auto& item : items_) {
+      ids.Add(item.pass_id());
+      epochs.Add(item.commit->pass().epoch());
+      workers.AddText(*item.worker);
+    }
+    const auto rows = ExecPrepared(
+        tx_,
+        "SELECT e.n, q.pass_id, q.task_id, q.job_id, t.path, q.attempts, t.max_attempts, p.spec "
+        "FROM unnest($1::bigint[], $2::bigint[], $3::text[]) WITH ORDINALITY "
+        "  AS e(pass_id, epoch, worker, n) "
+        "JOIN queue q ON q.pass_id = e.pass_id AND q.epoch = e.epoch AND q.state = 3 "
+        "  AND q.worker = e.worker JOIN tasks t ON t.task_id = q.task_id "
+        "JOIN passes p ON p.pass_id = q.pass_id FOR UPDATE OF q",
+        ids.Finish(), epochs.Finish(), workers.Finish());
     for (const auto& row : rows) {
       v1::PassSpec spec;
-      spec.ParseFromString(FieldBytes(row[6]));
-      held_[row[0].as<int64_t>()] = {row[1].as<int64_t>(), row[2].as<int64_t>(), row[3].c_str(),
-                                     row[4].as<int>(),     row[5].as<int>(),     spec.optional()};
-    }
-    std::set<int64_t> seen;
-    for (int i = 0; i < request_.commits_size(); ++i) {
-      const int64_t id = request_.commits(i).pass().pass_id();
-      if (!held_.contains(id)) continue;
-      auto* outcome = response_->mutable_outcomes(i);
-      outcome->set_outcome(v1::COMMITTED);
-      if (!seen.insert(id).second) outcome->set_message("twice in one request");
+      spec.ParseFromString(FieldBytes(row[7]));
+      auto& known = held_[row[1].as<int64_t>()];
+      known = {row[2].as<int64_t>(), row[3].as<int64_t>(), row[4].c_str(),
+               row[5].as<int>(),     row[6].as<int>(),     spec.optional()};
+      items_[row[0].as<size_t>() - 1].known = &known;
     }
   }
 
-  // Commits without a held pass: done before, cancelled, given to somebody else, unknown.
+  // A done pass has its whole trace and all its artifacts: what a result refers to must be there.
+  void CheckReferences() {
+    ArrayLiteral traces, blobs;
+    bool any = false;
+    for (const auto& item : items_) {
+      any |= !item.result().trace_digest().empty() || item.result().artifacts_size() > 0;
+      if (!item.result().trace_digest().empty()) traces.AddBytes(item.result().trace_digest());
+      for (const auto& artifact : item.result().artifacts()) blobs.AddBytes(artifact.digest());
+    }
+    if (!any) return;
+    std::set<std::string> missing;
+    for (const auto& row :
+         ExecPrepared(tx_,
+                      "SELECT d FROM unnest($1::bytea[]) AS d WHERE NOT EXISTS "
+                      "  (SELECT 1 FROM traces WHERE trace_digest = d) "
+                      "UNION ALL SELECT d FROM unnest($2::bytea[]) AS d WHERE NOT EXISTS "
+                      "  (SELECT 1 FROM blobs WHERE digest = d)",
+                      traces.Finish(), blobs.Finish()))
+      missing.insert(FieldBytes(row[0]));
+    if (missing.empty()) return;
+    for (auto& item : items_) {
+      if (item.known == nullptr) continue;
+      std::string what;
+      if (missing.contains(item.result().trace_digest())) what = "its trace was not uploaded";
+      for (const auto& artifact : item.result().artifacts())
+        if (missing.contains(artifact.digest()))
+          what = absl::StrCat("the blob of artifact \"", absl::CHexEscape(artifact.name()),
+                              "\" was not uploaded");
+      if (what.empty()) continue;
+      item.known = nullptr;
+      item.outcome->set_outcome(v1::REFUSED);
+      item.outcome->set_message(what);
+    }
+  }
+
+  // Commits that write nothing: done before, cancelled, given to somebody else, unknown.
   void ExplainOthers() {
+    std::set<int64_t> seen;
     std::vector<int64_t> ids;
-    for (const auto& outcome : response_->outcomes())
-      if (outcome.outcome() != v1::COMMITTED) ids.push_back(outcome.pass().pass_id());
-    if (ids.empty()) return;
+    int duplicates = 0, stale = 0;
+    for (auto& item : items_) {
+      if (item.outcome->outcome() == v1::REFUSED) continue;
+      if (item.known == nullptr) {
+        ids.push_back(item.pass_id());
+        continue;
+      }
+      item.outcome->set_outcome(v1::COMMITTED);
+      if (seen.insert(item.pass_id()).second) continue;
+      item.known = nullptr;
+      item.outcome->set_message("committed before");
+      ++duplicates;
+    }
+    if (!ids.empty()) Explain(ids, &duplicates, &stale);
+    for (const auto& [name, n] :
+         {std::pair("duplicate_commits", duplicates), std::pair("stale_commits", stale)}) {
+      if (n > 0)
+        ExecPrepared(tx_,
+                     "INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) "
+                     "DO UPDATE SET value = counters.value + EXCLUDED.value",
+                     name, n);
+    }
+  }
+
+  // Of passes that are not held by who commits them: what became of them.
+  void Explain(const std::vector<int64_t>& ids, int* duplicates, int* stale) {
     struct Past {
       int state = 0;
       int64_t epoch = 0;
@@ -118,10 +178,10 @@ class CommitBatch {
                       "WHERE pass_id = ANY($1::bigint[])",
                       Int64Array(ids)))
       past[row[0].as<int64_t>()] = {row[1].as<int>(), row[2].as<int64_t>(), row[3].c_str()};
-    int duplicates = 0, stale = 0;
-    for (auto& outcome : *response_->mutable_outcomes()) {
-      if (outcome.outcome() == v1::COMMITTED) continue;
-      const auto it = past.find(outcome.pass().pass_id());
+    for (auto& item : items_) {
+      auto& outcome = *item.outcome;
+      if (outcome.outcome() != v1::COMMIT_OUTCOME_UNSPECIFIED) continue;
+      const auto it = past.find(item.pass_id());
       if (it == past.end()) {
         outcome.set_outcome(v1::UNKNOWN_PASS);
         outcome.set_message("there is no such pass");
@@ -129,78 +189,33 @@ class CommitBatch {
         outcome.set_outcome(v1::PASS_CANCELLED);
         outcome.set_message("the pass was cancelled");
       } else if (it->second.state > v1::RUNNING && it->second.epoch == outcome.pass().epoch() &&
-                 it->second.worker == request_.worker()) {
-        ++duplicates;
+                 it->second.worker == *item.worker) {
+        ++*duplicates;
         outcome.set_outcome(v1::COMMITTED);
         outcome.set_message("committed before");
       } else {
-        ++stale;
+        ++*stale;
         outcome.set_outcome(v1::STALE_EPOCH);
         outcome.set_message(absl::StrCat("epoch ", outcome.pass().epoch(),
                                          " is over: the pass was given to another worker"));
       }
     }
-    for (const auto& [name, n] :
-         {std::pair("duplicate_commits", duplicates), std::pair("stale_commits", stale)}) {
-      if (n > 0)
-        ExecPrepared(tx_,
-                     "INSERT INTO counters (name, value) VALUES ($1, $2) ON CONFLICT (name) "
-                     "DO UPDATE SET value = counters.value + EXCLUDED.value",
-                     name, n);
-    }
   }
 
-  // A done pass has its whole trace and all its artifacts: what a result refers to must be there.
-  void CheckReferences() {
-    ArrayLiteral traces, blobs;
-    for (const auto& commit : request_.commits()) {
-      if (!commit.result().trace_digest().empty()) traces.AddBytes(commit.result().trace_digest());
-      for (const auto& artifact : commit.result().artifacts()) blobs.AddBytes(artifact.digest());
-    }
-    std::set<std::string> missing;
-    for (const auto& row :
-         ExecPrepared(tx_,
-                      "SELECT d FROM unnest($1::bytea[]) AS d WHERE NOT EXISTS "
-                      "  (SELECT 1 FROM traces WHERE trace_digest = d) "
-                      "UNION ALL SELECT d FROM unnest($2::bytea[]) AS d WHERE NOT EXISTS "
-                      "  (SELECT 1 FROM blobs WHERE digest = d)",
-                      traces.Finish(), blobs.Finish()))
-      missing.insert(FieldBytes(row[0]));
-    if (missing.empty()) return;
-    for (int i = 0; i < request_.commits_size(); ++i) {
-      const auto& result = request_.commits(i).result();
-      std::string what;
-      if (missing.contains(result.trace_digest())) what = "its trace was not uploaded";
-      for (const auto& artifact : result.artifacts())
-        if (missing.contains(artifact.digest()))
-          what = absl::StrCat("the blob of artifact \"", absl::CHexEscape(artifact.name()),
-                              "\" was not uploaded");
-      if (what.empty()) continue;
-      auto* outcome = response_->mutable_outcomes(i);
-      if (outcome->outcome() != v1::COMMITTED) continue;
-      outcome->set_outcome(v1::REFUSED);
-      outcome->set_message(what);
-      held_.erase(outcome->pass().pass_id());
-    }
-  }
-
-  bool Retries(const v1::PassCommit& commit, const Known& known) const {
-    return commit.result().has_failure() &&
-           job::RunsAgain(commit.result().failure().cause(), known.attempts, known.max_attempts);
-  }
-
-  void WriteFinal() {
-    ArrayLiteral ids, states, results, traces, events, dropped, starts, ends;
-    std::vector<int64_t> done, failed;
-    std::set<int64_t> seen;
-    for (const auto& commit : request_.commits()) {
-      const auto it = held_.find(commit.pass().pass_id());
-      if (it == held_.end() || Retries(commit, it->second) || !seen.insert(it->first).second)
-        continue;
-      const auto& result = commit.result();
+  void WriteFinal(JobChange& change) {
+    ArrayLiteral ids, states, results, traces, events, dropped, starts, ends, failed, well;
+    bool any = false, any_failed = false;
+    for (const auto& item : items_) {
+      if (item.known == nullptr || item.Retries()) continue;
+      any = true;
+      const auto& result = item.result();
       const bool ok = !result.has_failure();
-      (ok ? done : failed).push_back(it->first);
-      ids.Add(it->first);
+      if (!ok) {
+        any_failed = true;
+        failed.Add(item.pass_id());
+      }
+      if (ok) well.AddText(*item.worker);
+      ids.Add(item.pass_id());
       states.Add(ok ? v1::DONE : v1::FAILED);
       results.AddBytes(result.SerializeAsString());
       if (result.trace_digest().empty()) {
@@ -210,125 +225,118 @@ class CommitBatch {
       }
       events.Add(static_cast<int64_t>(result.events()));
       dropped.Add(static_cast<int64_t>(result.dropped()));
-      starts.Add(static_cast<int64_t>(commit.started_unix_ns() / 1000));
-      ends.Add(static_cast<int64_t>(commit.finished_unix_ns() / 1000));
-      v1::Event event;
-      event.set_pass_id(it->first);
-      event.set_task_id(it->second.task_id);
-      event.set_task(it->second.path);
-      event.set_what(ok ? "finished" : "failed");
-      event.set_state(ok ? v1::DONE : v1::FAILED);
-      event.set_message(result.failure().message());
-      changes_[it->second.job_id]->Note(std::move(event));
-      ends_[it->second.job_id].push_back({it->second.task_id, ok, false, it->second.optional, result.failure()});
+      starts.Add(static_cast<int64_t>(item.commit->started_unix_ns() / 1000));
+      ends.Add(static_cast<int64_t>(item.commit->finished_unix_ns() / 1000));
+      NoteEvent(change, item, ok ? "finished" : "failed", ok ? v1::DONE : v1::FAILED);
+      ends_.push_back({item.known->task_id, ok, false, item.known->optional, result.failure()});
     }
-    if (seen.empty()) return;
+    if (!any) return;
+    // A planner that found a sample in flight holds it until its pass can be seen to follow.
     ExecPrepared(
         tx_,
         "WITH gone AS (DELETE FROM queue WHERE pass_id = ANY($1::bigint[]) "
-        "  RETURNING pass_id, epoch, attempts, worker, device) "
-        "UPDATE passes p SET state = e.state, result = e.result, trace_digest = e.trace, "
-        "  events = e.events, dropped = e.dropped, epoch = g.epoch, attempts = g.attempts, "
-        "  worker = g.worker, device = g.device, "
-        "  started_at = CASE WHEN e.started > 0 THEN to_timestamp(e.started / 1e6) END, "
-        "  finished_at = CASE WHEN e.ended > 0 THEN to_timestamp(e.ended / 1e6) ELSE now() END "
-        "FROM gone g JOIN unnest($1::bigint[], $2::smallint[], $3::bytea[], $4::bytea[], "
-        "  $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]) "
-        "  AS e(pass_id, state, result, trace, events, dropped, started, ended) USING (pass_id) "
-        "WHERE p.pass_id = g.pass_id",
+        "  RETURNING pass_id, epoch, attempts, worker, device), "
+        "ended AS (UPDATE passes p SET state = e.state, result = e.result, trace_digest = e.trace, "
+        "    events = e.events, dropped = e.dropped, epoch = g.epoch, attempts = g.attempts, "
+        "    worker = g.worker, device = g.device, "
+        "    started_at = CASE WHEN e.started > 0 THEN to_timestamp(e.started / 1e6) END, "
+        "    finished_at = CASE WHEN e.ended > 0 THEN to_timestamp(e.ended / 1e6) ELSE now() END "
+        "  FROM gone g JOIN unnest($1::bigint[], $2::smallint[], $3::bytea[], $4::bytea[], "
+        "    $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]) "
+        "    AS e(pass_id, state, result, trace, events, dropped, started, ended) USING (pass_id) "
+        "  WHERE p.pass_id = g.pass_id RETURNING p.pass_id, p.state, p.cache_key, p.sample), "
+        "healthy AS (UPDATE workers SET spoiled_in_a_row = 0 "
+        "  WHERE name = ANY($9::text[]) AND spoiled_in_a_row > 0) "
+        "INSERT INTO samples (cache_key, sample, pass_id, done) "
+        "SELECT DISTINCT ON (cache_key, sample) cache_key, sample, pass_id, true FROM ended "
+        "WHERE state = 4 AND cache_key IS NOT NULL ORDER BY cache_key, sample, pass_id "
+        "ON CONFLICT (cache_key, sample) DO UPDATE SET pass_id = EXCLUDED.pass_id, done = true",
         ids.Finish(), states.Finish(), results.Finish(), traces.Finish(), events.Finish(),
-        dropped.Finish(), starts.Finish(), ends.Finish());
-    // A planner that found the sample in flight holds it until its pass can be seen to follow.
-    if (!done.empty())
-      ExecPrepared(
-          tx_,
-          "INSERT INTO samples (cache_key, sample, pass_id, done) "
-          "SELECT cache_key, sample, pass_id, true FROM passes "
-          "WHERE pass_id = ANY($1::bigint[]) AND cache_key IS NOT NULL ORDER BY cache_key, sample "
-          "ON CONFLICT (cache_key, sample) DO UPDATE SET pass_id = EXCLUDED.pass_id, done = true",
-          Int64Array(done));
-    if (!failed.empty())
+        dropped.Finish(), starts.Finish(), ends.Finish(), well.Finish());
+    if (any_failed)
       ExecPrepared(tx_, "DELETE FROM samples WHERE pass_id = ANY($1::bigint[]) AND NOT done",
-                   Int64Array(failed));
-    CountHealth(static_cast<int>(done.size()), failed);
+                   failed.Finish());
   }
 
-  void WriteRetries() {
+  void WriteRetries(JobChange& change) {
     std::vector<int64_t> ids;
-    for (const auto& commit : request_.commits()) {
-      const auto it = held_.find(commit.pass().pass_id());
-      if (it == held_.end() || !Retries(commit, it->second)) continue;
-      ids.push_back(it->first);
-      v1::Event event;
-      event.set_pass_id(it->first);
-      event.set_task_id(it->second.task_id);
-      event.set_task(it->second.path);
-      event.set_what("retried");
-      event.set_state(v1::READY);
-      event.set_message(commit.result().failure().message());
-      changes_[it->second.job_id]->Note(std::move(event));
+    for (const auto& item : items_) {
+      if (item.known == nullptr || !item.Retries()) continue;
+      ids.push_back(item.pass_id());
+      NoteEvent(change, item, "retried", v1::READY);
     }
     if (ids.empty()) return;
     ExecPrepared(tx_,
                  "UPDATE queue SET state = 2, worker = NULL, device = NULL, claimed_at = NULL, "
                  "  started_at = NULL WHERE pass_id = ANY($1::bigint[])",
                  Int64Array(ids));
-    CountHealth(0, ids);
   }
 
-  // A worker whose own tools fail pass after pass is given no more work.
-  void CountHealth(int done, const std::vector<int64_t>& failed) {
-    int spoiled = 0;
-    std::string evidence;
-    for (const auto& commit : request_.commits()) {
-      const auto cause = commit.result().failure().cause();
-      if (cause != v1::TOOL_FAILED) continue;  // an unhealthy device is set aside by itself
-      if (std::find(failed.begin(), failed.end(), commit.pass().pass_id()) == failed.end())
-        continue;
-      ++spoiled;
-      evidence =
-          absl::StrCat("pass ", commit.pass().pass_id(), ": ", commit.result().failure().message());
+  static void NoteEvent(JobChange& change, const Item& item, const char* what, v1::State state) {
+    v1::Event event;
+    event.set_pass_id(item.pass_id());
+    event.set_task_id(item.known->task_id);
+    event.set_task(item.known->path);
+    event.set_what(what);
+    event.set_state(state);
+    event.set_message(item.result().failure().message());
+    change.Note(item.known->job_id, std::move(event));
+  }
+
+  // A worker whose own tools fail pass after pass is given no more work. An unhealthy device is set
+  // aside by itself.
+  void CountSpoiled() {
+    struct Spoiled {
+      int passes = 0;
+      std::string evidence;
+    };
+    std::map<std::string, Spoiled> by_worker;
+    for (const auto& item : items_) {
+      const auto& failure = item.result().failure();
+      if (item.known == nullptr || failure.cause() != v1::TOOL_FAILED) continue;
+      auto& spoiled = by_worker[*item.worker];
+      ++spoiled.passes;
+      spoiled.evidence = absl::StrCat("pass ", item.pass_id(), ": ", failure.message());
     }
-    if (spoiled == 0 && done == 0) return;
-    if (spoiled == 0) {
-      ExecPrepared(
-          tx_, "UPDATE workers SET spoiled_in_a_row = 0 WHERE name = $1 AND spoiled_in_a_row > 0",
-          request_.worker());
-      return;
-    }
-    ExecPrepared(tx_,
-                 "UPDATE workers SET spoiled = spoiled + $2::integer, "
-                 "  spoiled_in_a_row = spoiled_in_a_row + $2::integer, "
-                 "  quarantine = CASE WHEN spoiled_in_a_row + $2::integer >= $3::integer THEN $4 "
-                 "ELSE quarantine END "
-                 "WHERE name = $1",
-                 request_.worker(), spoiled, kSpoiledToQuarantine,
-                 absl::StrCat("spoiled ", kSpoiledToQuarantine, " passes in a row, last ", evidence,
-                              "; restart the worker once it is mended"));
+    for (const auto& [worker, spoiled] : by_worker)
+      ExecPrepared(tx_,
+                   "UPDATE workers SET spoiled = spoiled + $2::integer, "
+                   "  spoiled_in_a_row = spoiled_in_a_row + $2::integer, "
+                   "  quarantine = CASE WHEN spoiled_in_a_row + $2::integer >= $3::integer THEN $4 "
+                   "ELSE quarantine END "
+                   "WHERE name = $1",
+                   worker, spoiled.passes, kSpoiledToQuarantine,
+                   absl::StrCat("spoiled ", kSpoiledToQuarantine, " passes in a row, last ",
+                                spoiled.evidence, "; restart the worker once it is mended"));
   }
 
   static constexpr int kSpoiledToQuarantine = 10;
 
   pqxx::transaction_base& tx_;
-  const v1::CommitPassesRequest& request_;
-  v1::CommitPassesResponse* const response_;
-  std::map<int64_t, std::unique_ptr<JobChange>> changes_;
+  std::vector<Item> items_;
   std::map<int64_t, Known> held_;
-  std::map<int64_t, std::vector<PassEnd>> ends_;
+  std::vector<PassEnd> ends_;
 };
 
 }  // namespace
 
+absl::StatusOr<std::vector<v1::CommitPassesResponse>> QueueStore::CommitAll(
+    const std::vector<const v1::CommitPassesRequest*>& requests) {
+  for (const auto* request : requests)
+    if (request->worker().empty())
+      return absl::InvalidArgumentError("worker: must be the worker's name");
+  std::vector<v1::CommitPassesResponse> responses;
+  RETURN_IF_ERROR(database_->Transact("commit", [&](pqxx::transaction_base& tx) {
+    responses.assign(requests.size(), {});
+    return CommitBatch(tx, requests, &responses).Run();
+  }));
+  return responses;
+}
+
 absl::StatusOr<v1::CommitPassesResponse> QueueStore::Commit(
     const v1::CommitPassesRequest& request) {
-  if (request.worker().empty())
-    return absl::InvalidArgumentError("worker: must be the worker's name");
-  v1::CommitPassesResponse response;
-  RETURN_IF_ERROR(database_->Transact("commit", [&](pqxx::transaction_base& tx) {
-    response.Clear();
-    return CommitBatch(tx, request, &response).Run();
-  }));
-  return response;
+  ASSIGN_OR_RETURN(auto responses, CommitAll({&request}));
+  return std::move(responses[0]);
 }
 
 }  // namespace sextant::store

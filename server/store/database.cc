@@ -65,7 +65,7 @@ absl::Status Database::Run(const std::string& name, bool read_only, Work work) {
   using Retry = Translated::Retry;
   bool fresh = false;
   for (int run = 1;; ++run) {
-    ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, Borrow(fresh), name);
+    ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, Borrow(read_only, fresh), name);
     Translated outcome = Once(name, read_only, work, *connection);
     Return(std::move(connection));
     if (outcome.retry == Retry::kInDoubt && read_only) outcome.retry = Retry::kBroken;
@@ -98,10 +98,8 @@ Translated Database::Once(const std::string& name, bool read_only, Work work,
 absl::Status Database::RunAndCommit(const std::string& name, bool read_only, Work work,
                                     Connection& connection) {
   if (read_only) {
-    pqxx::read_transaction tx(connection);
-    RETURN_IF_ERROR(work(tx));
-    tx.commit();
-    return absl::OkStatus();
+    pqxx::nontransaction tx(connection);
+    return work(tx);
   }
   pqxx::work tx(connection);
   RETURN_IF_ERROR(work(tx));
@@ -125,7 +123,8 @@ absl::Status Database::RunAndCommit(const std::string& name, bool read_only, Wor
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> Database::Borrow(bool fresh) {
+absl::StatusOr<std::unique_ptr<Connection>> Database::Borrow(bool read_only,
+                                                                bool fresh) {
   std::vector<std::unique_ptr<Connection>> stale;  // closed without holding the lock
   {
     absl::MutexLock lock(&mutex_);
@@ -139,14 +138,22 @@ absl::StatusOr<std::unique_ptr<Connection>> Database::Borrow(bool fresh) {
           absl::FormatDuration(options_.wait_for_connection), "; nothing was done, try again"));
     }
     ++lent_;
-    if (!fresh && !idle_.empty()) {
-      std::unique_ptr<Connection> connection = std::move(idle_.back());
-      idle_.pop_back();
+    const auto fits = std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& connection) {
+      return connection->read_only() == read_only;
+    });
+    if (fits != idle_.rend()) {
+      std::unique_ptr<Connection> connection = std::move(*fits);
+      idle_.erase(std::next(fits).base());
       return connection;
     }
+    if (!idle_.empty() && lent_ + static_cast<int>(idle_.size()) > options_.connections) {
+      stale.push_back(std::move(idle_.front()));
+      idle_.erase(idle_.begin());
+    }
   }
+  stale.clear();
   try {
-    return std::make_unique<Connection>(options_.conninfo);
+    return std::make_unique<Connection>(options_.conninfo, read_only);
   } catch (...) {
     const absl::Status status =
         Translate(std::current_exception(), "connecting to PostgreSQL", false).status;

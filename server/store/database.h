@@ -56,7 +56,8 @@ class Database {
   // does not call Transact or Read itself: with the pool used up, that waits for itself.
   absl::Status Transact(std::string_view name, Work work);
 
-  // The same for reading: READ ONLY, run again freely.
+  // The same for reading: every statement sees what is committed when it begins, writing is refused,
+  // run again freely. One statement is one round trip.
   absl::Status Read(std::string_view name, Work work);
 
   const std::string& conninfo() const { return options_.conninfo; }
@@ -70,11 +71,12 @@ class Database {
   absl::Status RunAndCommit(const std::string& name, bool read_only, Work work,
                             Connection& connection);
   // Waits for room in the pool. A fresh one also drops the idle ones: what broke one broke all.
-  absl::StatusOr<std::unique_ptr<Connection>> Borrow(bool fresh);
+  absl::StatusOr<std::unique_ptr<Connection>> Borrow(bool read_only, bool fresh);
   void Return(std::unique_ptr<Connection> connection);  // null or broken: only its room is returned
 
   const DatabaseOptions options_;
   absl::Mutex mutex_;
+  // Those for reading and those for writing; with the lent ones never more than options_.connections.
   std::vector<std::unique_ptr<Connection>> idle_ ABSL_GUARDED_BY(mutex_);
   int lent_ ABSL_GUARDED_BY(mutex_) = 0;
   std::string server_version_;  // set once by Open

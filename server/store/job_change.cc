@@ -1,11 +1,27 @@
 #include "server/store/job_change.h"
 
+#include <cstdlib>
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/job/states.h"
 #include "server/store/pq.h"
 
 namespace sextant::store {
+namespace {
+
+// Of rows (job_id, task_id, path, kind, open, children_open, state): those that are ready.
+std::vector<JobChange::ReadyTask> ReadyAmong(const pqxx::result& rows) {
+  std::vector<JobChange::ReadyTask> ready;
+  for (const auto& row : rows) {
+    if (row[6].as<int>() != v1::READY) continue;
+    ready.push_back({row[0].as<int64_t>(), row[1].as<int64_t>(), row[2].c_str(), row[3].c_str(),
+                     row[4].as<bool>(), row[5].as<int>()});
+  }
+  return ready;
+}
+
+}  // namespace
 
 v1::Failure MakeFailure(v1::Cause cause, const std::string& step, const std::string& message,
                         const std::string& remedy) {
@@ -17,25 +33,54 @@ v1::Failure MakeFailure(v1::Cause cause, const std::string& step, const std::str
   return failure;
 }
 
+JobChange::JobChange(pqxx::transaction_base& tx, int64_t job_id) : tx_(tx) { jobs_[job_id]; }
+
+JobChange::JobChange(pqxx::transaction_base& tx, const std::vector<int64_t>& job_ids) : tx_(tx) {
+  for (int64_t job_id : job_ids) jobs_[job_id];
+}
+
+const JobRow& JobChange::only() const {
+  if (jobs_.size() != 1) std::abort();  // a change of several jobs has no single one
+  return jobs_.begin()->second;
+}
+
+std::string JobChange::JobIds() const {
+  ArrayLiteral ids;
+  for (const auto& [job_id, job] : jobs_) ids.Add(job_id);
+  return ids.Finish();
+}
+
 absl::Status JobChange::Lock() {
+  if (jobs_.empty()) return absl::OkStatus();
   const auto rows = ExecPrepared(
       tx_,
-      "SELECT state, open, fresh, submitter, salt, priority, tasks_open, tasks_failed, "
-      "tasks_cancelled FROM jobs WHERE job_id = $1 FOR UPDATE",
-      job_id_);
-  if (rows.empty()) return absl::NotFoundError(absl::StrCat("there is no job ", job_id_));
-  const auto& row = rows[0];
-  state_ = static_cast<v1::State>(row[0].as<int>());
-  open_ = row[1].as<bool>();
-  fresh_ = row[2].as<bool>();
-  submitter_ = row[3].c_str();
-  salt_ = row[4].c_str();
-  priority_ = row[5].as<int>();
-  tasks_open_ = row[6].as<int>();
-  tasks_failed_ = row[7].as<int>();
-  tasks_cancelled_ = row[8].as<int>();
+      "SELECT job_id, state, open, fresh, submitter, salt, priority, tasks_open, tasks_failed, "
+      "tasks_cancelled, next_seq FROM jobs WHERE job_id = ANY($1::bigint[]) ORDER BY job_id "
+      "FOR UPDATE",
+      JobIds());
+  std::set<int64_t> found;
+  for (const auto& row : rows) {
+    const int64_t job_id = row[0].as<int64_t>();
+    found.insert(job_id);
+    auto& job = jobs_.at(job_id);
+    job.state = static_cast<v1::State>(row[1].as<int>());
+    job.open = row[2].as<bool>();
+    job.fresh = row[3].as<bool>();
+    job.submitter = row[4].c_str();
+    job.salt = row[5].c_str();
+    job.priority = row[6].as<int>();
+    job.tasks_open = row[7].as<int>();
+    job.tasks_failed = row[8].as<int>();
+    job.tasks_cancelled = row[9].as<int>();
+    job.next_seq = row[10].as<int64_t>();
+  }
+  for (const auto& [job_id, job] : jobs_)
+    if (!found.contains(job_id))
+      return absl::NotFoundError(absl::StrCat("there is no job ", job_id));
   return absl::OkStatus();
 }
+
+void JobChange::Inserted(JobRow row) { only() = std::move(row); }
 
 void JobChange::BecameReady(std::vector<ReadyTask> ready) {
   std::vector<int64_t> groups, externals;
@@ -53,8 +98,11 @@ void JobChange::BecameReady(std::vector<ReadyTask> ready) {
       event.set_what("started");
       event.set_state(v1::RUNNING);
       event.set_message("waits for its result from a client (CompleteTask)");
-      Note(std::move(event));
+      Note(task.job_id, std::move(event));
+    } else {
+      continue;
     }
+    MarkStarted(task.job_id);
   }
   if (!groups.empty() || !externals.empty()) {
     std::vector<int64_t> all = groups;
@@ -63,21 +111,16 @@ void JobChange::BecameReady(std::vector<ReadyTask> ready) {
                  "UPDATE tasks SET state = 3, planned = true, started_at = now() "
                  "WHERE task_id = ANY($1::bigint[]) AND state = 2",
                  Int64Array(all));
-    started_ = true;
   }
   if (!groups.empty()) {
     const auto rows = ExecPrepared(tx_,
                                    "UPDATE tasks SET waiting_on = waiting_on - 1, "
                                    "  state = CASE WHEN waiting_on = 1 THEN 2 ELSE state END "
                                    "WHERE parent_id = ANY($1::bigint[]) AND state = 1 "
-                                   "RETURNING task_id, path, kind, open, children_open, state",
+                                   "RETURNING job_id, task_id, path, kind, open, children_open, "
+                                   "  state",
                                    Int64Array(groups));
-    std::vector<ReadyTask> children;
-    for (const auto& row : rows) {
-      if (row[5].as<int>() != v1::READY) continue;
-      children.push_back({row[0].as<int64_t>(), row[1].c_str(), row[2].c_str(), row[3].as<bool>(),
-                          row[4].as<int>()});
-    }
+    std::vector<ReadyTask> children = ReadyAmong(rows);
     if (!children.empty()) BecameReady(std::move(children));
   }
   if (!empty_groups.empty()) End(std::move(empty_groups));
@@ -86,25 +129,35 @@ void JobChange::BecameReady(std::vector<ReadyTask> ready) {
 void JobChange::End(std::vector<TaskEnd> ends) {
   while (!ends.empty()) {
     const std::vector<Ended> ended = UpdateEnded(ends);
-    ends.clear();
     if (ended.empty()) return;
-    std::vector<int64_t> done, cancelled, failed_ids;
-    std::vector<Ended> failed;
-    for (const auto& task : ended) {
-      if (task.state == v1::DONE) {
-        done.push_back(task.task_id);
-        continue;
-      }
-      (task.state == v1::CANCELLED ? cancelled : failed_ids).push_back(task.task_id);
-      failed.push_back(task);
-    }
-    std::vector<int64_t> stopped = cancelled;
-    stopped.insert(stopped.end(), failed_ids.begin(), failed_ids.end());
-    if (!stopped.empty()) RemovePasses(stopped, v1::CANCELLED);
-    if (!failed.empty()) ends = FollowersOf(failed);
-    for (auto& end : CountInParents(ended)) ends.push_back(std::move(end));
-    if (!done.empty()) ReadyDependents(done);
+    ends = Follow(ended);
   }
+}
+
+void JobChange::AreDone(std::vector<Ended> done) {
+  for (const auto& task : done) NoteEnded(task);
+  End(Follow(done));
+}
+
+std::vector<TaskEnd> JobChange::Follow(const std::vector<Ended>& ended) {
+  std::vector<TaskEnd> ends;
+  std::vector<int64_t> done, cancelled, failed_ids;
+  std::vector<Ended> failed;
+  for (const auto& task : ended) {
+    if (task.state == v1::DONE) {
+      done.push_back(task.task_id);
+      continue;
+    }
+    (task.state == v1::CANCELLED ? cancelled : failed_ids).push_back(task.task_id);
+    failed.push_back(task);
+  }
+  std::vector<int64_t> stopped = cancelled;
+  stopped.insert(stopped.end(), failed_ids.begin(), failed_ids.end());
+  if (!stopped.empty()) RemovePasses(stopped, v1::CANCELLED);
+  if (!failed.empty()) ends = FollowersOf(failed);
+  for (auto& end : CountInParents(ended)) ends.push_back(std::move(end));
+  if (!done.empty()) ReadyDependents(done);
+  return ends;
 }
 
 std::vector<JobChange::Ended> JobChange::UpdateEnded(const std::vector<TaskEnd>& ends) {
@@ -124,45 +177,50 @@ std::vector<JobChange::Ended> JobChange::UpdateEnded(const std::vector<TaskEnd>&
       tx_,
       "UPDATE tasks t SET state = e.state, finished_at = now(), failure = e.failure "
       "FROM unnest($1::bigint[], $2::smallint[], $3::bytea[]) AS e(id, state, failure) "
-      "WHERE t.task_id = e.id AND t.state < 4 AND t.job_id = $4 "
-      "RETURNING t.task_id, coalesce(t.parent_id, 0), t.path, t.kind, t.state",
-      ids.Finish(), states.Finish(), failures.Finish(), job_id_);
+      "WHERE t.task_id = e.id AND t.state < 4 AND t.job_id = ANY($4::bigint[]) "
+      "RETURNING t.job_id, t.task_id, coalesce(t.parent_id, 0), t.path, t.state",
+      ids.Finish(), states.Finish(), failures.Finish(), JobIds());
   std::vector<Ended> ended;
   for (const auto& row : rows) {
     Ended task{row[0].as<int64_t>(),
                row[1].as<int64_t>(),
-               row[2].c_str(),
+               row[2].as<int64_t>(),
                row[3].c_str(),
                static_cast<v1::State>(row[4].as<int>()),
                {}};
     task.failure = by_id[task.task_id]->failure;
-    v1::Event event;
-    event.set_task_id(task.task_id);
-    event.set_task(task.path);
-    event.set_state(task.state);
-    event.set_message(task.failure.message());
-    switch (task.state) {
-      case v1::DONE:
-        ++done_;
-        event.set_what("finished");
-        break;
-      case v1::CANCELLED:
-        ++cancelled_;
-        event.set_what("cancelled");
-        break;
-      default:
-        ++failed_;
-        event.set_what("failed");
-        if (first_failure_.cause() == v1::CAUSE_UNSPECIFIED) {
-          first_failure_ = task.failure;
-          first_failure_.set_message(
-              absl::StrCat("task ", task.path, ": ", task.failure.message()));
-        }
-    }
-    Note(std::move(event));
+    NoteEnded(task);
     ended.push_back(std::move(task));
   }
   return ended;
+}
+
+void JobChange::NoteEnded(const Ended& task) {
+  JobRow& job = jobs_.at(task.job_id);
+  v1::Event event;
+  event.set_task_id(task.task_id);
+  event.set_task(task.path);
+  event.set_state(task.state);
+  event.set_message(task.failure.message());
+  switch (task.state) {
+    case v1::DONE:
+      ++job.done;
+      event.set_what("finished");
+      break;
+    case v1::CANCELLED:
+      ++job.cancelled;
+      event.set_what("cancelled");
+      break;
+    default:
+      ++job.failed;
+      event.set_what("failed");
+      if (job.first_failure.cause() == v1::CAUSE_UNSPECIFIED) {
+        job.first_failure = task.failure;
+        job.first_failure.set_message(
+            absl::StrCat("task ", task.path, ": ", task.failure.message()));
+      }
+  }
+  Note(task.job_id, std::move(event));
 }
 
 void JobChange::RemovePasses(const std::vector<int64_t>& task_ids, v1::State state) {
@@ -179,21 +237,16 @@ void JobChange::RemovePasses(const std::vector<int64_t>& task_ids, v1::State sta
 }
 
 void JobChange::ReadyDependents(const std::vector<int64_t>& done) {
-  const auto rows =
-      ExecPrepared(tx_,
-                   "UPDATE tasks t SET waiting_on = t.waiting_on - e.n, "
-                   "  state = CASE WHEN t.waiting_on = e.n THEN 2 ELSE t.state END "
-                   "FROM (SELECT to_task, count(*) AS n FROM task_edges "
-                   "      WHERE from_task = ANY($1::bigint[]) GROUP BY to_task) e "
-                   "WHERE t.task_id = e.to_task AND t.state = 1 "
-                   "RETURNING t.task_id, t.path, t.kind, t.open, t.children_open, t.state",
-                   Int64Array(done));
-  std::vector<ReadyTask> ready;
-  for (const auto& row : rows) {
-    if (row[5].as<int>() != v1::READY) continue;
-    ready.push_back({row[0].as<int64_t>(), row[1].c_str(), row[2].c_str(), row[3].as<bool>(),
-                     row[4].as<int>()});
-  }
+  const auto rows = ExecPrepared(
+      tx_,
+      "UPDATE tasks t SET waiting_on = t.waiting_on - e.n, "
+      "  state = CASE WHEN t.waiting_on = e.n THEN 2 ELSE t.state END "
+      "FROM (SELECT to_task, count(*) AS n FROM task_edges "
+      "      WHERE from_task = ANY($1::bigint[]) GROUP BY to_task) e "
+      "WHERE t.task_id = e.to_task AND t.state = 1 "
+      "RETURNING t.job_id, t.task_id, t.path, t.kind, t.open, t.children_open, t.state",
+      Int64Array(done));
+  std::vector<ReadyTask> ready = ReadyAmong(rows);
   if (!ready.empty()) BecameReady(std::move(ready));
 }
 
@@ -278,13 +331,13 @@ TaskEnd JobChange::EndOfGroup(int64_t task_id) {
 
 void JobChange::Seal(int64_t group_task_id) {
   if (group_task_id == 0) {
-    if (open_) {
+    if (open()) {
       v1::Event event;
       event.set_what("sealed");
-      event.set_state(state_);
+      event.set_state(state());
       Note(std::move(event));
     }
-    open_ = false;
+    only().open = false;
     return;
   }
   const auto rows = ExecPrepared(
@@ -294,59 +347,60 @@ void JobChange::Seal(int64_t group_task_id) {
     End({EndOfGroup(group_task_id)});
 }
 
-void JobChange::Note(v1::Event event) { events_.push_back(std::move(event)); }
+void JobChange::Note(int64_t job_id, v1::Event event) {
+  event.set_job_id(job_id);
+  jobs_.at(job_id).events.push_back(std::move(event));
+}
 
 void JobChange::Save() {
-  tasks_open_ += added_ - done_ - failed_ - cancelled_;
-  const v1::State before = state_;
-  if (state_ == v1::WAITING && (started_ || done_ + failed_ > 0)) state_ = v1::RUNNING;
-  if (tasks_open_ == 0 && !open_ && !job::IsFinal(before)) {
-    if (fail_ || tasks_failed_ + failed_ > 0) {
-      state_ = v1::FAILED;
-    } else if (cancel_ || tasks_cancelled_ + cancelled_ > 0) {
-      state_ = v1::CANCELLED;
+  if (jobs_.empty()) return;
+  ArrayLiteral ids, states, opens, added, tasks_open, done, failed, cancelled, next_seqs, failures;
+  ArrayLiteral event_jobs, seqs, bodies;
+  const int64_t now_ns = absl::ToUnixNanos(absl::Now());
+  for (auto& [job_id, job] : jobs_) {
+    job.Settle(job_id);
+    for (auto& event : job.events) {
+      event.set_seq(job.next_seq);
+      if (event.at_unix_ns() == 0) event.set_at_unix_ns(now_ns);
+      event_jobs.Add(job_id);
+      seqs.Add(job.next_seq++);
+      bodies.AddBytes(event.SerializeAsString());
+    }
+    job.events.clear();
+    ids.Add(job_id);
+    states.Add(job.state);
+    opens.AddText(job.open ? "t" : "f");
+    added.Add(job.added);
+    tasks_open.Add(job.tasks_open);
+    done.Add(job.done);
+    failed.Add(job.failed);
+    cancelled.Add(job.cancelled);
+    next_seqs.Add(job.next_seq);
+    if (job.first_failure.cause() == v1::CAUSE_UNSPECIFIED) {
+      failures.AddNull();
     } else {
-      state_ = v1::DONE;
+      failures.AddBytes(job.first_failure.SerializeAsString());
     }
   }
-  if (state_ != before && job::IsFinal(state_)) {
-    v1::Event event;
-    event.set_what(state_ == v1::DONE ? "finished" : state_ == v1::FAILED ? "failed" : "cancelled");
-    event.set_state(state_);
-    event.set_message(first_failure_.message());
-    Note(std::move(event));
-  }
-  const std::string failure = first_failure_.cause() == v1::CAUSE_UNSPECIFIED
-                                  ? std::string()
-                                  : first_failure_.SerializeAsString();
-  const auto rows = ExecPrepared(
+  ExecPrepared(
       tx_,
-      "UPDATE jobs SET state = $2::smallint, open = $3, tasks = tasks + $4, tasks_open = $5, "
-      "  tasks_done = tasks_done + $6, tasks_failed = tasks_failed + $7, "
-      "  tasks_cancelled = tasks_cancelled + $8, next_seq = next_seq + $9, "
-      "  failure = coalesce(failure, nullif($10::bytea, ''::bytea)), "
-      "  started_at = CASE WHEN started_at IS NULL AND $2::smallint > 1 THEN now() ELSE started_at "
-      "END, "
-      "  finished_at = CASE WHEN $2::smallint > 3 THEN coalesce(finished_at, now()) END "
-      "WHERE job_id = $1 RETURNING next_seq - $9",
-      job_id_, static_cast<int>(state_), open_, added_, tasks_open_, done_, failed_, cancelled_,
-      static_cast<int64_t>(events_.size()), Bytes(failure));
-  if (events_.empty()) return;
-  int64_t seq = rows[0][0].as<int64_t>();
-  const int64_t now_ns = absl::ToUnixNanos(absl::Now());
-  ArrayLiteral seqs, bodies;
-  for (auto& event : events_) {
-    event.set_seq(seq);
-    event.set_job_id(job_id_);
-    if (event.at_unix_ns() == 0) event.set_at_unix_ns(now_ns);
-    seqs.Add(seq++);
-    bodies.AddBytes(event.SerializeAsString());
-  }
-  ExecPrepared(tx_,
-               "INSERT INTO events (job_id, seq, event) "
-               "SELECT $1, e.seq, e.body FROM unnest($2::bigint[], $3::bytea[]) AS e(seq, body)",
-               job_id_, seqs.Finish(), bodies.Finish());
-  events_.clear();
+      "WITH saved AS (UPDATE jobs j SET state = e.state, open = e.open, "
+      "  tasks = j.tasks + e.added, tasks_open = e.tasks_open, "
+      "  tasks_done = j.tasks_done + e.done, tasks_failed = j.tasks_failed + e.failed, "
+      "  tasks_cancelled = j.tasks_cancelled + e.cancelled, next_seq = e.next_seq, "
+      "  failure = coalesce(j.failure, e.failure), "
+      "  started_at = CASE WHEN j.started_at IS NULL AND e.state > 1 THEN now() "
+      "                    ELSE j.started_at END, "
+      "  finished_at = CASE WHEN e.state > 3 THEN coalesce(j.finished_at, now()) END "
+      "FROM unnest($1::bigint[], $2::smallint[], $3::boolean[], $4::integer[], $5::integer[], "
+      "  $6::integer[], $7::integer[], $8::integer[], $9::bigint[], $10::bytea[]) "
+      "  AS e(id, state, open, added, tasks_open, done, failed, cancelled, next_seq, failure) "
+      "WHERE j.job_id = e.id) "
+      "INSERT INTO events (job_id, seq, event) "
+      "SELECT * FROM unnest($11::bigint[], $12::bigint[], $13::bytea[])",
+      ids.Finish(), states.Finish(), opens.Finish(), added.Finish(), tasks_open.Finish(),
+      done.Finish(), failed.Finish(), cancelled.Finish(), next_seqs.Finish(), failures.Finish(),
+      event_jobs.Finish(), seqs.Finish(), bodies.Finish());
 }
 
 }  // namespace sextant::store

@@ -1,15 +1,18 @@
-// What one transaction changes about one job: it holds the job's lock, moves tasks, lets the moves
-// cascade (dependents become ready or fail, groups start and end, the job ends), and writes events.
+// What one transaction changes about a job, or about several at once: it holds their locks, moves
+// tasks, lets the moves cascade (dependents become ready or fail, groups start and end, jobs end), and
+// writes events. Each step is one statement, whatever the number of jobs and tasks.
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "sextant/v1/types.pb.h"
+#include "server/store/job_row.h"
 
 namespace pqxx {
 class transaction_base;
@@ -25,28 +28,34 @@ struct TaskEnd {
 };
 
 // Used on one thread inside one transaction. Throws what the driver throws: Database::Transact
-// translates. Nothing is visible until Save and the commit.
+// translates. Nothing is visible until Save and the commit. Methods without a job's id are for a
+// change of one job.
 class JobChange {
  public:
-  // Locks the job's row. NOT_FOUND names the id.
-  JobChange(pqxx::transaction_base& tx, int64_t job_id) : tx_(tx), job_id_(job_id) {}
-  absl::Status Lock();
+  JobChange(pqxx::transaction_base& tx, int64_t job_id);
+  JobChange(pqxx::transaction_base& tx, const std::vector<int64_t>& job_ids);
 
-  int64_t job_id() const { return job_id_; }
-  v1::State state() const { return state_; }
-  bool open() const { return open_; }
-  bool fresh() const { return fresh_; }
-  const std::string& submitter() const { return submitter_; }
-  const std::string& salt() const { return salt_; }
-  int priority() const { return priority_; }
+  // Locks the jobs' rows, in the order of their ids. NOT_FOUND names one that is not there.
+  absl::Status Lock();
+  // Instead of Lock, for a job that this transaction has inserted: nobody else can see it.
+  void Inserted(JobRow row);
+
+  int64_t job_id() const { return jobs_.begin()->first; }
+  v1::State state() const { return only().state; }
+  bool open() const { return only().open; }
+  bool fresh() const { return only().fresh; }
+  const std::string& submitter() const { return only().submitter; }
+  const std::string& salt() const { return only().salt; }
+  int priority() const { return only().priority; }
   pqxx::transaction_base& tx() { return tx_; }
 
   // Counts tasks just inserted into the job.
-  void Added(int tasks) { added_ += tasks; }
+  void Added(int tasks) { only().added += tasks; }
 
   // Tasks that have just become ready: groups start, external tasks wait for their client; the
   // others are left for the planner.
   struct ReadyTask {
+    int64_t job_id = 0;
     int64_t task_id = 0;
     std::string path;
     std::string kind;
@@ -59,58 +68,56 @@ class JobChange {
   // are cancelled leave the queue.
   void End(std::vector<TaskEnd> ends);
 
+  // Tasks whose rows this transaction has just set to DONE: what follows from it.
+  struct Ended {
+    int64_t job_id = 0;
+    int64_t task_id = 0;
+    int64_t parent_id = 0;
+    std::string path;
+    v1::State state = v1::DONE;
+    v1::Failure failure;
+  };
+  void AreDone(std::vector<Ended> done);
+
   // Closes the job, or one of its groups (task_id; 0: the job), to further tasks.
   void Seal(int64_t group_task_id);
 
   // Something of the job runs.
-  void MarkStarted() { started_ = true; }
+  void MarkStarted() { only().started = true; }
+  void MarkStarted(int64_t job_id) { jobs_.at(job_id).started = true; }
 
   // The whole job failed, even if no task was left to fail.
   void FailJob(const v1::Failure& failure) {
-    fail_ = true;
-    first_failure_ = failure;
+    only().fails = true;
+    only().first_failure = failure;
   }
 
   // The whole job is cancelled: it ends as such even if no task was left to cancel.
-  void MarkCancelled() { cancel_ = true; }
+  void MarkCancelled() { only().is_cancelled = true; }
 
-  // Notes an event; seq, job_id and the time are filled in by Save.
-  void Note(v1::Event event);
+  // Notes an event; seq and the time are filled in by Save.
+  void Note(int64_t job_id, v1::Event event);
+  void Note(v1::Event event) { Note(job_id(), std::move(event)); }
 
-  // Writes the job's row and its events. The last call.
+  // Writes the jobs' rows and their events. The last call.
   void Save();
 
  private:
-  struct Ended {
-    int64_t task_id = 0;
-    int64_t parent_id = 0;
-    std::string path;
-    std::string kind;
-    v1::State state = v1::DONE;
-    v1::Failure failure;
-  };
+  const JobRow& only() const;
+  JobRow& only() { return const_cast<JobRow&>(std::as_const(*this).only()); }
   std::vector<Ended> UpdateEnded(const std::vector<TaskEnd>& ends);
+  // What ends because those did.
+  std::vector<TaskEnd> Follow(const std::vector<Ended>& ended);
+  void NoteEnded(const Ended& task);
   void RemovePasses(const std::vector<int64_t>& task_ids, v1::State state);
   void ReadyDependents(const std::vector<int64_t>& done);
   std::vector<TaskEnd> FollowersOf(const std::vector<Ended>& failed);
   std::vector<TaskEnd> CountInParents(const std::vector<Ended>& ended);
   TaskEnd EndOfGroup(int64_t task_id);
+  std::string JobIds() const;
 
   pqxx::transaction_base& tx_;
-  const int64_t job_id_;
-  v1::State state_ = v1::WAITING;
-  bool open_ = false;
-  bool cancel_ = false;
-  bool fail_ = false;
-  bool fresh_ = false;
-  std::string submitter_, salt_;
-  int priority_ = 0;
-  int tasks_open_ = 0, tasks_failed_ = 0, tasks_cancelled_ = 0;
-  int added_ = 0;
-  int done_ = 0, failed_ = 0, cancelled_ = 0;      // deltas
-  bool started_ = false;
-  v1::Failure first_failure_;
-  std::vector<v1::Event> events_;
+  std::map<int64_t, JobRow> jobs_;
 };
 
 // A failure in one line of code.

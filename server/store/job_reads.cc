@@ -135,7 +135,8 @@ absl::Status NoJob(int64_t job_id) {
 absl::StatusOr<v1::JobInfo> JobReads::Job(int64_t job_id) {
   v1::JobInfo job;
   RETURN_IF_ERROR(database_->Read("job", [&](pqxx::transaction_base& tx) {
-    const auto rows = tx.exec_params(JobSql("WHERE job_id = $1"), job_id);
+    static const auto& sql = *new std::string(JobSql("WHERE job_id = $1"));
+    const auto rows = ExecPrepared(tx, sql.c_str(), job_id);
     if (rows.empty()) return NoJob(job_id);
     job = ReadJob(rows[0]);
     return absl::OkStatus();
@@ -267,7 +268,8 @@ absl::StatusOr<std::vector<v1::Event>> JobReads::EventsAfter(
   }
   RETURN_IF_ERROR(database_->Read("events", [&](pqxx::transaction_base& tx) {
     events.clear();
-    const auto rows = tx.exec_params(
+    const auto rows = ExecPrepared(
+        tx,
         "SELECT v.event FROM unnest($1::bigint[], $2::bigint[]) AS c(job_id, seq), LATERAL "
         "  (SELECT job_id, seq, event FROM events e WHERE e.job_id = c.job_id AND e.seq > c.seq "
         "   ORDER BY e.seq LIMIT $3) v ORDER BY v.job_id, v.seq",

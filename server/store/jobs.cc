@@ -10,15 +10,11 @@
 #include "server/job/keys.h"
 #include "server/job/states.h"
 #include "server/store/job_change.h"
-#include "server/store/planning.h"
 #include "server/store/pq.h"
+#include "server/store/task_inserter.h"
 
 namespace sextant::store {
 namespace {
-
-// Tasks planned in the submitting transaction itself, for a short way from submit to start; the
-// engine plans the rest.
-constexpr int kPlanInline = 32;
 
 absl::Status CheckBlobs(pqxx::transaction_base& tx, const std::vector<std::string>& digests) {
   if (digests.empty()) return absl::OkStatus();
@@ -35,196 +31,6 @@ absl::Status CheckBlobs(pqxx::transaction_base& tx, const std::vector<std::strin
   }
   return absl::OkStatus();
 }
-
-// Inserts the graph's tasks and edges. Tasks with nothing to wait for are inserted ready.
-class TaskInserter {
- public:
-  TaskInserter(JobChange& change, const job::ExpandedGraph& graph) : change_(change), graph_(graph) {}
-
-  // Resolves paths of tasks already in the job; only for AddTasks. INVALID_ARGUMENT, or
-  // FAILED_PRECONDITION when a group is sealed or a predecessor failed.
-  absl::Status ResolveOuter() {
-    std::vector<std::string> paths;
-    for (const auto& task : graph_.tasks) {
-      if (!task.outer_parent.empty()) paths.push_back(task.outer_parent);
-      for (const auto& name : task.outer_after)
-        for (auto& path : Candidates(task, name)) paths.push_back(std::move(path));
-    }
-    if (paths.empty()) return absl::OkStatus();
-    const auto rows = change_.tx().exec_params(
-        "SELECT path, task_id, kind, state, open FROM tasks "
-        "WHERE job_id = $1 AND path = ANY($2::text[]) FOR UPDATE",
-        change_.job_id(), TextArray(paths));
-    for (const auto& row : rows)
-      outer_[row[0].c_str()] = {row[1].as<int64_t>(), row[2].c_str(),
-                                static_cast<v1::State>(row[3].as<int>()), row[4].as<bool>()};
-    for (const auto& task : graph_.tasks) {
-      if (!task.outer_parent.empty()) {
-        const auto it = outer_.find(task.outer_parent);
-        if (it == outer_.end())
-          return absl::InvalidArgumentError(absl::StrCat("tasks: the parent \"", absl::CHexEscape(task.outer_parent),
-                                                         "\" of ", task.path, " is not in the job"));
-        if (it->second.kind != "job" || !it->second.open)
-          return absl::FailedPreconditionError(
-              absl::StrCat("tasks: the parent \"", task.outer_parent, "\" of ", task.path,
-                           " is not an open group; declare it with group { open: true }"));
-      }
-      for (const auto& name : task.outer_after) {
-        const Outer* other = FindOuter(task, name);
-        if (other == nullptr)
-          return absl::InvalidArgumentError(absl::StrCat("tasks: ", task.path, " waits for \"",
-                                                         absl::CHexEscape(name), "\", which is not in the job"));
-        if (other->state == v1::FAILED || other->state == v1::CANCELLED)
-          return absl::FailedPreconditionError(absl::StrCat(
-              "tasks: ", task.path, " waits for ", name, ", which is ",
-              job::StateWord(other->state)));
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  // Returns the ids, in the order of graph.tasks.
-  std::vector<int64_t> Insert() {
-    const int n = static_cast<int>(graph_.tasks.size());
-    ReserveIds(n);
-    CountWaits();
-    ArrayLiteral ids, parents, paths, kinds, states, specs, priorities, attempts, waits, opens,
-        children, deadlines;
-    std::vector<int> child_count(n, 0);
-    for (const auto& task : graph_.tasks)
-      if (task.parent >= 0) ++child_count[task.parent];
-    for (int i = 0; i < n; ++i) {
-      const auto& task = graph_.tasks[i];
-      ids.Add(ids_[i]);
-      parents.Add(ParentId(i));
-      paths.AddText(task.path);
-      kinds.AddText(std::string(task.kind));
-      states.Add(waits_[i] == 0 ? v1::READY : v1::WAITING);
-      specs.AddBytes(task.spec->SerializeAsString());
-      priorities.Add(task.spec->priority());
-      attempts.Add(task.spec->max_attempts());
-      waits.Add(waits_[i]);
-      opens.AddText(task.spec->has_group() && task.spec->group().open() ? "t" : "f");
-      children.Add(child_count[i]);
-      deadlines.AddDouble(task.spec->deadline_s());
-    }
-    change_.tx().exec_params(
-        "INSERT INTO tasks (task_id, job_id, parent_id, path, kind, state, spec, priority, "
-        "  max_attempts, waiting_on, open, children_open, deadline_at) "
-        "SELECT e.id, $1, nullif(e.parent, 0), e.path, e.kind, e.state, e.spec, e.priority, "
-        "  e.attempts, e.waits, e.open, e.children, "
-        "  CASE WHEN e.deadline > 0 THEN now() + e.deadline * interval '1 s' END "
-        "FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], "
-        "  $7::bytea[], $8::integer[], $9::integer[], $10::integer[], $11::boolean[], "
-        "  $12::integer[], $13::double precision[]) "
-        "  AS e(id, parent, path, kind, state, spec, priority, attempts, waits, open, children, "
-        "       deadline)",
-        change_.job_id(), ids.Finish(), parents.Finish(), paths.Finish(), kinds.Finish(),
-        states.Finish(), specs.Finish(), priorities.Finish(), attempts.Finish(), waits.Finish(),
-        opens.Finish(), children.Finish(), deadlines.Finish());
-    InsertEdges();
-    change_.Added(n);
-    return ids_;
-  }
-
-  // Groups and externals start, and the first few others are planned at once.
-  void Start() {
-    std::vector<JobChange::ReadyTask> ready;
-    std::vector<TaskToPlan> to_plan;
-    std::vector<int> child_count(graph_.tasks.size(), 0);
-    for (const auto& task : graph_.tasks)
-      if (task.parent >= 0) ++child_count[task.parent];
-    for (size_t i = 0; i < graph_.tasks.size(); ++i) {
-      if (waits_[i] != 0) continue;
-      const auto& task = graph_.tasks[i];
-      ready.push_back({ids_[i], task.path, std::string(task.kind),
-                       task.spec->has_group() && task.spec->group().open(), child_count[i]});
-      if (task.kind != "job" && task.kind != "external" && to_plan.size() < kPlanInline)
-        to_plan.push_back({ids_[i], task.path, task.spec->priority(), *task.spec});
-    }
-    change_.BecameReady(std::move(ready));
-    if (!to_plan.empty()) PlanTasks(change_, KnownWorkers(change_.tx()), std::move(to_plan));
-  }
-
- private:
-  struct Outer {
-    int64_t task_id = 0;
-    std::string kind;
-    v1::State state = v1::WAITING;
-    bool open = false;
-  };
-
-  static std::vector<std::string> Candidates(const job::ExpandedTask& task, const std::string& name) {
-    if (task.spec->parent().empty()) return {name};
-    return {absl::StrCat(task.spec->parent(), "/", name), name};
-  }
-  const Outer* FindOuter(const job::ExpandedTask& task, const std::string& name) const {
-    for (const auto& path : Candidates(task, name))
-      if (auto it = outer_.find(path); it != outer_.end()) return &it->second;
-    return nullptr;
-  }
-
-  void ReserveIds(int n) {
-    const auto rows = change_.tx().exec_params(
-        "SELECT nextval(pg_get_serial_sequence('tasks', 'task_id')) FROM generate_series(1, $1)", n);
-    for (const auto& row : rows) ids_.push_back(row[0].as<int64_t>());
-  }
-
-  int64_t ParentId(int i) const {
-    const auto& task = graph_.tasks[i];
-    if (task.parent >= 0) return ids_[task.parent];
-    if (!task.outer_parent.empty()) return outer_.at(task.outer_parent).task_id;
-    return 0;
-  }
-
-  void CountWaits() {
-    waits_.assign(graph_.tasks.size(), 0);
-    for (size_t i = 0; i < graph_.tasks.size(); ++i) {
-      const auto& task = graph_.tasks[i];
-      waits_[i] = static_cast<int>(task.after.size());
-      for (const auto& name : task.outer_after)
-        waits_[i] += FindOuter(task, name)->state != v1::DONE;
-      if (task.parent >= 0) ++waits_[i];  // until the group starts
-      if (!task.outer_parent.empty())
-        waits_[i] += outer_.at(task.outer_parent).state == v1::WAITING;
-    }
-  }
-
-  void InsertEdges() {
-    ArrayLiteral from, to, parents, counts;
-    bool any = false;
-    for (size_t i = 0; i < graph_.tasks.size(); ++i) {
-      const auto& task = graph_.tasks[i];
-      for (int other : task.after) {
-        any = true;
-        from.Add(ids_[other]);
-        to.Add(ids_[i]);
-      }
-      for (const auto& name : task.outer_after) {
-        const Outer* other = FindOuter(task, name);
-        if (other->state == v1::DONE) continue;
-        any = true;
-        from.Add(other->task_id);
-        to.Add(ids_[i]);
-      }
-      if (!task.outer_parent.empty())
-        change_.tx().exec_params(
-            "UPDATE tasks SET children_open = children_open + 1 WHERE task_id = $1",
-            outer_.at(task.outer_parent).task_id);
-    }
-    if (any)
-      change_.tx().exec_params(
-          "INSERT INTO task_edges (from_task, to_task) "
-          "SELECT * FROM unnest($1::bigint[], $2::bigint[]) ON CONFLICT DO NOTHING",
-          from.Finish(), to.Finish());
-  }
-
-  JobChange& change_;
-  const job::ExpandedGraph& graph_;
-  absl::flat_hash_map<std::string, Outer> outer_;
-  std::vector<int64_t> ids_;
-  std::vector<int> waits_;
-};
 
 std::string LabelsJson(const v1::JobGraph& graph) {
   // A two-column text array becomes a jsonb object in SQL: no JSON is built by hand.
@@ -253,7 +59,8 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
   Accepted accepted;
   RETURN_IF_ERROR(database_->Transact("submit", [&](pqxx::transaction_base& tx) {
     accepted = {};
-    const auto inserted = tx.exec_params(
+    const auto inserted = ExecPrepared(
+        tx,
         "INSERT INTO jobs (submitter, request_id, graph_digest, name, state, open, priority, fresh, "
         "  keep, salt, labels, deadline_s, deadline_at) "
         "VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, jsonb_object($10::text[]), $11::float8, "
@@ -276,7 +83,13 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
     accepted.job_id = inserted[0][0].as<int64_t>();
     RETURN_IF_ERROR(CheckBlobs(tx, graph.blob_digests));
     JobChange change(tx, accepted.job_id);
-    RETURN_IF_ERROR(change.Lock());
+    JobRow row;
+    row.open = spec.open();
+    row.fresh = spec.fresh();
+    row.submitter = submitter;
+    row.salt = spec.salt();
+    row.priority = spec.priority();
+    change.Inserted(std::move(row));
     v1::Event event;
     event.set_what("accepted");
     event.set_state(v1::WAITING);

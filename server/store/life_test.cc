@@ -342,6 +342,57 @@ TEST_CASE("an old epoch is refused and a repeated commit is answered alike") {
   CHECK(description.duplicate_commits() == 2);
 }
 
+TEST_CASE("commits of several workers in one transaction are each answered as if alone") {
+  Service s;
+  const int64_t one = s.Submit(Build("a")), two = s.Submit(Build("b") + Build("c"));
+  const auto work = s.Claim(Pool::kCpu, 3);
+  REQUIRE(work.size() == 3);
+  const auto request = [](const std::string& worker, const v1::PassRef& pass) {
+    v1::CommitPassesRequest made;
+    made.set_worker(worker);
+    auto* commit = made.add_commits();
+    *commit->mutable_pass() = pass;
+    commit->mutable_result()->mutable_exit()->set_verdict(v1::EXITED);
+    return made;
+  };
+  v1::PassRef unknown = work[0].pass(), old = work[2].pass();
+  unknown.set_pass_id(unknown.pass_id() + 1000);
+  old.set_epoch(old.epoch() - 1);
+  auto traceless = request("w", work[2].pass());
+  traceless.mutable_commits(0)->mutable_result()->set_trace_digest(std::string(32, 'x'));
+  const std::vector<v1::CommitPassesRequest> requests = {
+      request("w", work[0].pass()), request("w", work[1].pass()), request("w", work[0].pass()),
+      request("stranger", work[2].pass()), request("w", unknown), request("w", old), traceless};
+  std::vector<const v1::CommitPassesRequest*> together;
+  for (const auto& each : requests) together.push_back(&each);
+  const auto responses = s.queue.CommitAll(together);
+  INFO(responses.status());
+  REQUIRE(responses.ok());
+  std::vector<v1::CommitOutcome> outcomes;
+  for (const auto& response : *responses) {
+    REQUIRE(response.outcomes_size() == 1);
+    outcomes.push_back(response.outcomes(0).outcome());
+  }
+  CHECK(outcomes == std::vector<v1::CommitOutcome>{v1::COMMITTED, v1::COMMITTED, v1::COMMITTED,
+                                                   v1::STALE_EPOCH, v1::UNKNOWN_PASS,
+                                                   v1::STALE_EPOCH, v1::REFUSED});
+  CHECK((*responses)[2].outcomes(0).message() == "committed before");
+  CHECK(s.Job(one).state() == v1::DONE);
+  CHECK(s.Job(two).state() == v1::RUNNING);
+  CHECK(s.Commit(work[2].pass()).outcome() == v1::COMMITTED);
+  CHECK(s.Job(two).state() == v1::DONE);
+}
+
+TEST_CASE("two equal tasks of one job are one execution") {
+  Service s;
+  const int64_t id = s.Submit(Profile("p", 3) + Profile("q", 4));
+  CHECK(s.RunAll() == 4);
+  s.Step();
+  CHECK(s.Job(id).state() == v1::DONE);
+  CHECK(s.Task(id, "p").passes_done() == 3);
+  CHECK(s.Task(id, "q").passes_done() == 4);
+}
+
 TEST_CASE("an expired lease returns the pass to ready, until attempts are used up") {
   Service s;
   const int64_t id = s.Submit(Build("a"));

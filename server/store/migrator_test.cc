@@ -125,7 +125,7 @@ SELECT string_agg(line, E'\n' ORDER BY part, line) FROM (
 TEST_CASE("the migrated schema is the blessed one") {
   auto database = TestDatabase::New();
   std::string schema;
-  REQUIRE(database->Read("schema", [&](pqxx::transaction_base& tx) {
+  REQUIRE(database->Transact("schema", [&](pqxx::transaction_base& tx) {
     tx.exec("SET LOCAL search_path = ''");
     schema = tx.exec(kSchemaText).at(0).at(0).as<std::string>() + "\n";
     return absl::OkStatus();

@@ -6,10 +6,19 @@
 #include "absl/strings/str_cat.h"
 #include "server/job/plan.h"
 #include "server/job/retry.h"
+#include "server/store/pass_writer.h"
 #include "server/store/planning.h"
 #include "server/store/pq.h"
 
 namespace sextant::store {
+
+std::vector<int64_t> JobsOfPasses(pqxx::transaction_base& tx, const std::string& pass_ids) {
+  std::vector<int64_t> job_ids;
+  for (const auto& row : ExecPrepared(
+           tx, "SELECT DISTINCT job_id FROM queue WHERE pass_id = ANY($1::bigint[])", pass_ids))
+    job_ids.push_back(row[0].as<int64_t>());
+  return job_ids;
+}
 
 void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
   if (ends.empty()) return;
@@ -28,37 +37,49 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
     ++(end.done ? counts.done : counts.failed);
     counts.shared += end.shared;
   }
-  ArrayLiteral ids, done, failed, shared;
+  ArrayLiteral ids, done, failed, shared, may_end;
   for (const auto& [task_id, counts] : by_task) {
     ids.Add(task_id);
     done.Add(counts.done);
     failed.Add(counts.failed);
     shared.Add(counts.shared);
+    may_end.AddText(counts.fails ? "f" : "t");
   }
+  // A running task whose passes have all ended is done in the same stroke.
   const auto rows = ExecPrepared(
       change.tx(),
       "UPDATE tasks t SET passes_done = t.passes_done + e.done, "
       "  passes_failed = t.passes_failed + e.failed, passes_cached = t.passes_cached + e.shared, "
-      "  state = CASE WHEN t.state = 2 THEN 3 ELSE t.state END, "
+      "  state = CASE WHEN t.state = 2 THEN 3 WHEN t.state = 3 AND e.may_end "
+      "      AND t.passes_done + e.done + t.passes_failed + e.failed = t.passes "
+      "      AND t.passes_done + e.done > 0 THEN 4 ELSE t.state END, "
+      "  finished_at = CASE WHEN t.state = 3 AND e.may_end "
+      "      AND t.passes_done + e.done + t.passes_failed + e.failed = t.passes "
+      "      AND t.passes_done + e.done > 0 THEN now() ELSE t.finished_at END, "
       "  started_at = coalesce(t.started_at, now()), "
       "  artifacts = CASE WHEN t.passes_done + e.done + t.passes_failed + e.failed = t.passes THEN "
       "    (SELECT result FROM passes p WHERE p.task_id = t.task_id AND p.ordinal = 0) END "
-      "FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[]) "
-      "  AS e(id, done, failed, shared) WHERE t.task_id = e.id "
-      "RETURNING t.task_id, t.passes = t.passes_done + t.passes_failed, t.passes_done",
-      ids.Finish(), done.Finish(), failed.Finish(), shared.Finish());
-  change.MarkStarted();
+      "FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[], $5::boolean[]) "
+      "  AS e(id, done, failed, shared, may_end) WHERE t.task_id = e.id "
+      "RETURNING t.job_id, t.task_id, coalesce(t.parent_id, 0), t.path, t.state, "
+      "  t.passes = t.passes_done + t.passes_failed, t.passes_done",
+      ids.Finish(), done.Finish(), failed.Finish(), shared.Finish(), may_end.Finish());
+  std::vector<JobChange::Ended> are_done;
   std::vector<TaskEnd> task_ends;
   for (const auto& row : rows) {
-    const int64_t task_id = row[0].as<int64_t>();
+    const int64_t job_id = row[0].as<int64_t>(), task_id = row[1].as<int64_t>();
+    change.MarkStarted(job_id);
     const auto& counts = by_task[task_id];
-    const bool ended = row[1].as<bool>(), nothing_done = row[2].as<int>() == 0;
-    if (counts.fails || (ended && nothing_done)) {
+    const bool ended = row[5].as<bool>(), nothing_done = row[6].as<int>() == 0;
+    if (row[4].as<int>() == v1::DONE) {
+      are_done.push_back({job_id, task_id, row[2].as<int64_t>(), row[3].c_str(), v1::DONE, {}});
+    } else if (counts.fails || (ended && nothing_done)) {
       task_ends.push_back({task_id, v1::FAILED, counts.failure});
     } else if (ended) {
       task_ends.push_back({task_id, v1::DONE, {}});
     }
   }
+  if (!are_done.empty()) change.AreDone(std::move(are_done));
   if (!task_ends.empty()) change.End(std::move(task_ends));
 }
 

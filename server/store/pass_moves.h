@@ -1,5 +1,5 @@
-// Moves of passes, and what they mean for their tasks, inside a transaction that holds the job's
-// lock.
+// Moves of passes, and what they mean for their tasks, inside a transaction that holds the locks of
+// their jobs.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace sextant::store {
 
-// A pass of this job that has just ended; its own row is already written.
+// A pass of a job that has just ended; its own row is already written.
 struct PassEnd {
   int64_t task_id = 0;
   bool done = true;           // else failed
@@ -19,8 +19,12 @@ struct PassEnd {
   v1::Failure failure;
 };
 
-// Counts the ends in their tasks. A task whose passes have all ended, one of them well, is done; with the first failed
-// pass it fails, and its other passes are cancelled: what is deterministic would fail again.
+// The jobs of the queued passes of a bigint[] literal.
+std::vector<int64_t> JobsOfPasses(pqxx::transaction_base& tx, const std::string& pass_ids);
+
+// Counts the ends in their tasks. A task whose passes have all ended, one of them well, is done;
+// with the first failed pass it fails, and its other passes are cancelled: what is deterministic would
+// fail again.
 void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends);
 
 // Running passes whose worker is lost: back to ready, or failed when attempts are used up.

@@ -2,16 +2,20 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/job/auto_plan.h"
 #include "server/job/graph.h"
+#include "server/store/pass_writer.h"
 #include "server/store/pq.h"
 
 namespace sextant::store {
 namespace {
+
+constexpr size_t kPassesAtOnce = 10'000;   // written by one statement, about
 
 // The artifacts other tasks of the job left, by path.
 using ArtifactsByTask = std::map<std::string, v1::PassResult>;
@@ -58,171 +62,39 @@ std::string ResolveInputs(const ArtifactsByTask& artifacts, v1::TaskSpec* spec) 
   return "";
 }
 
-// One task's passes as they are made.
-class TaskPlanner {
- public:
-  TaskPlanner(JobChange& change, TaskToPlan& task) : change_(change), task_(task) {}
-
-  void Make(const std::vector<job::PlannedPasses>& planned) {
-    for (const auto& group : planned) MakeGroup(group);
-    change_.tx().exec_params(
-        "UPDATE tasks SET planned = true, plan_note = '', spec = $2, passes = $3, "
-        "  passes_done = $4, passes_cached = $4 WHERE task_id = $1",
-        task_.task_id, Bytes(task_.spec.SerializeAsString()), next_ordinal_, cached_);
-    if (!queue_.empty()) Enqueue(change_, queue_);
-    NoteGroup("queued", v1::READY, queue_.size());
-    NoteGroup("merged", v1::WAITING, merged_);
-    NoteGroup("cached", v1::DONE, cached_);
-    if (cached_ == next_ordinal_) EndFromCache();
-  }
-
- private:
-  // What becomes of one sample.
-  struct Fate {
-    int64_t pass_id = 0;
-    v1::State state = v1::READY;
-    v1::Source source = v1::EXECUTED;
-    int64_t source_pass_id = 0;
-  };
-
-  void MakeGroup(const job::PlannedPasses& group) {
-    const int n = group.spec.repeat();
-    v1::PassSpec one = group.spec;
-    one.set_repeat(1);
-    const int first_sample = next_sample_[group.key.digest];
-    next_sample_[group.key.digest] += n;
-    std::map<int, Fate> fates;  // by sample
-    const auto ids = change_.tx().exec_params(
-        "SELECT nextval(pg_get_serial_sequence('passes', 'pass_id')) FROM generate_series(1, $1)", n);
-    for (int i = 0; i < n; ++i) fates[first_sample + i].pass_id = ids[i][0].as<int64_t>();
-    if (!group.key.digest.empty()) {
-      RememberKey(group.key);
-      if (!change_.fresh()) ShareSamples(group.key.digest, &fates);
-    }
-    ArrayLiteral pass_ids, samples, states, sources, source_ids;
-    for (const auto& [sample, fate] : fates) {
-      pass_ids.Add(fate.pass_id);
-      samples.Add(sample);
-      states.Add(fate.state);
-      sources.Add(fate.source);
-      source_ids.Add(fate.source_pass_id);
-      cached_ += fate.source == v1::CACHED;
-      merged_ += fate.source == v1::MERGED;
-      if (fate.source == v1::EXECUTED)
-        queue_.push_back({fate.pass_id, task_.task_id, group.pool, group.needs,
-                          change_.priority() + task_.priority});
-    }
-    change_.tx().exec_params(
-        "INSERT INTO passes (pass_id, task_id, job_id, ordinal, backend, spec, cache_key, sample, "
-        "  state, source, source_pass_id, result, trace_digest, events, dropped, worker, device, "
-        "  finished_at) "
-        "SELECT e.pass_id, $1, $2, $3 + e.n - 1, $4, $5, nullif($6::bytea, ''::bytea), e.sample, "
-        "  e.state, e.source, nullif(e.source_id, 0), s.result, s.trace_digest, "
-        "  coalesce(s.events, 0), coalesce(s.dropped, 0), s.worker, s.device, "
-        "  CASE WHEN e.state = 4 THEN now() END "
-        "FROM unnest($7::bigint[], $8::integer[], $9::smallint[], $10::smallint[], $11::bigint[]) "
-        "  WITH ORDINALITY AS e(pass_id, sample, state, source, source_id, n) "
-        "LEFT JOIN passes s ON s.pass_id = e.source_id AND e.state = 4",
-        task_.task_id, change_.job_id(), next_ordinal_, group.spec.backend(),
-        Bytes(one.SerializeAsString()), Bytes(group.key.digest), pass_ids.Finish(),
-        samples.Finish(), states.Finish(), sources.Finish(), source_ids.Finish());
-    next_ordinal_ += n;
-  }
-
-  void RememberKey(const job::CacheKey& key) {
-    v1::TaskExplanation components;
-    for (const auto& component : key.components) *components.add_components() = component;
-    change_.tx().exec_params(
-        "INSERT INTO cache_keys (cache_key, subject, components) VALUES ($1, $2, $3) "
-        "ON CONFLICT (cache_key) DO NOTHING",
-        Bytes(key.digest), key.subject, Bytes(components.SerializeAsString()));
-  }
-
-  // Takes samples nobody has; the others are cached or merged. The lock on a sample in flight makes
-  // its commit wait until this pass can be seen to follow it.
-  void ShareSamples(const std::string& key, std::map<int, Fate>* fates) {
-    std::map<int, int64_t> open;  // sample → pass, not decided yet
-    for (const auto& [sample, fate] : *fates) open[sample] = fate.pass_id;
-    while (!open.empty()) {
-      ArrayLiteral samples, passes;
-      for (const auto& [sample, pass_id] : open) {
-        samples.Add(sample);
-        passes.Add(pass_id);
-      }
-      const std::string sample_list = samples.Finish();
-      const auto own = change_.tx().exec_params(
-          "INSERT INTO samples (cache_key, sample, pass_id) "
-          "SELECT $1, e.sample, e.pass_id FROM unnest($2::integer[], $3::bigint[]) "
-          "  AS e(sample, pass_id) ORDER BY e.sample "
-          "ON CONFLICT (cache_key, sample) DO NOTHING RETURNING sample",
-          Bytes(key), sample_list, passes.Finish());
-      for (const auto& row : own) open.erase(row[0].as<int>());
-      if (open.empty()) return;
-      const auto held = change_.tx().exec_params(
-          "SELECT sample, pass_id, done FROM samples "
-          "WHERE cache_key = $1 AND sample = ANY($2::integer[]) ORDER BY sample FOR SHARE",
-          Bytes(key), sample_list);
-      for (const auto& row : held) {
-        auto it = open.find(row[0].as<int>());
-        if (it == open.end()) continue;  // just taken
-        Fate& fate = (*fates)[it->first];
-        const bool done = row[2].as<bool>();
-        fate.state = done ? v1::DONE : v1::WAITING;
-        fate.source = done ? v1::CACHED : v1::MERGED;
-        fate.source_pass_id = row[1].as<int64_t>();
-        open.erase(it);
-      }
-    }
-  }
-
-  void NoteGroup(const char* what, v1::State state, size_t n) {
-    if (n == 0) return;
-    v1::Event event;
-    event.set_task_id(task_.task_id);
-    event.set_task(task_.path);
-    event.set_what(what);
-    event.set_state(state);
-    event.set_message(absl::StrCat(n, n == 1 ? " pass" : " passes"));
-    change_.Note(std::move(event));
-  }
-
-  void EndFromCache() {
-    change_.tx().exec_params(
-        "UPDATE tasks t SET state = 3, started_at = now(), artifacts = p.result FROM passes p "
-        "WHERE t.task_id = $1 AND p.task_id = $1 AND p.ordinal = 0",
-        task_.task_id);
-    change_.MarkStarted();
-    change_.End({{task_.task_id, v1::DONE, {}}});
-  }
-
-  JobChange& change_;
-  TaskToPlan& task_;
-  int next_ordinal_ = 0;
-  int cached_ = 0;
-  int merged_ = 0;
-  std::map<std::string, int> next_sample_;
-  std::vector<PassToQueue> queue_;
-};
-
 // Tasks that no known worker can run: the note says why, and those whose note is new are told of in
 // one event.
 class Unplanned {
  public:
   explicit Unplanned(JobChange& change) : change_(change) {}
 
-  void Add(const TaskToPlan& task, const std::string& note) {
-    const auto changed = change_.tx().exec_params(
-        "UPDATE tasks t SET plan_note = $2, plan_after = now() + interval '3 s' "
-        "FROM (SELECT plan_note FROM tasks WHERE task_id = $1) old "
-        "WHERE t.task_id = $1 RETURNING old.plan_note <> $2",
-        task.task_id, note);
-    if (!changed[0][0].as<bool>()) return;
-    auto& [first, count] = by_note_[note];
-    if (count++ == 0) first = &task;
-  }
+  void Add(const TaskToPlan& task, const std::string& note) { tasks_.push_back({&task, note}); }
 
-  void Note() {
-    for (const auto& [note, tasks] : by_note_) {
+  void Write() {
+    if (tasks_.empty()) return;
+    ArrayLiteral ids, notes;
+    std::map<int64_t, const Task*> by_id;
+    for (const auto& task : tasks_) {
+      ids.Add(task.task->task_id);
+      notes.AddText(task.note);
+      by_id[task.task->task_id] = &task;
+    }
+    const auto rows = ExecPrepared(
+        change_.tx(),
+        "UPDATE tasks t SET plan_note = e.note, plan_after = now() + interval '3 s' "
+        "FROM unnest($1::bigint[], $2::text[]) AS e(id, note) "
+        "JOIN tasks old ON old.task_id = e.id WHERE t.task_id = e.id "
+        "RETURNING t.task_id, old.plan_note <> e.note",
+        ids.Finish(), notes.Finish());
+    std::map<std::string, std::pair<const TaskToPlan*, int>> by_note;
+    std::set<int64_t> changed;
+    for (const auto& row : rows)
+      if (row[1].as<bool>()) changed.insert(row[0].as<int64_t>());
+    for (int64_t id : changed) {
+      auto& [first, count] = by_note[by_id[id]->note];
+      if (count++ == 0) first = by_id[id]->task;
+    }
+    for (const auto& [note, tasks] : by_note) {
       v1::Event event;
       event.set_task_id(tasks.first->task_id);
       event.set_task(tasks.first->path);
@@ -236,14 +108,19 @@ class Unplanned {
   }
 
  private:
+  struct Task {
+    const TaskToPlan* task;
+    std::string note;
+  };
   JobChange& change_;
-  std::map<std::string, std::pair<const TaskToPlan*, int>> by_note_;
+  std::vector<Task> tasks_;
 };
 
 }  // namespace
 
 std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx) {
-  const auto rows = tx.exec(
+  const auto rows = ExecPrepared(
+      tx,
       "SELECT info FROM (SELECT DISTINCT ON (offers) info, lease_until FROM workers "
       "  WHERE quarantine = '' ORDER BY offers, lease_until DESC) w ORDER BY lease_until DESC");
   std::vector<v1::WorkerInfo> workers;
@@ -281,6 +158,7 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
   context.salt = change.salt();
   std::vector<TaskEnd> failed;
   Unplanned unplanned(change);
+  PassWriter writer(change);
   for (auto& task : tasks) {
     if (const std::string missing = ResolveInputs(artifacts, &task.spec); !missing.empty()) {
       failed.push_back({task.task_id, v1::FAILED,
@@ -289,8 +167,10 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
       continue;
     }
     std::vector<std::string> notes;
-    job::ExpandAuto(workers, RunSeconds(change.tx(), task.spec), &task.spec, &notes);
-    const auto planned = job::PlanTask(context, task.spec);
+    const bool has_auto = job::HasAuto(task.spec);
+    if (has_auto)
+      job::ExpandAuto(workers, RunSeconds(change.tx(), task.spec), &task.spec, &notes);
+    auto planned = job::PlanTask(context, task.spec);
     if (!planned.ok()) {
       unplanned.Add(task, std::string(planned.status().message()));
       continue;
@@ -304,32 +184,12 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
       event.set_message(absl::StrJoin(notes, "; "));
       change.Note(std::move(event));
     }
-    TaskPlanner(change, task).Make(*planned);
+    writer.Add(task, has_auto || task.spec.inputs_size() > 0, *std::move(planned));
+    if (writer.passes() >= kPassesAtOnce) writer.Write();
   }
-  unplanned.Note();
+  writer.Write();
+  unplanned.Write();
   if (!failed.empty()) change.End(std::move(failed));
-}
-
-void Enqueue(JobChange& change, const std::vector<PassToQueue>& passes) {
-  ArrayLiteral pass_ids, task_ids, pools, needs, priorities;
-  for (const auto& pass : passes) {
-    pass_ids.Add(pass.pass_id);
-    task_ids.Add(pass.task_id);
-    pools.Add(pass.pool);
-    needs.AddText(TextArray(pass.needs));  // an array cannot hold arrays of different lengths
-    priorities.Add(pass.priority);
-  }
-  // Start-time fair queuing: a submitter's k-th waiting pass stands k places behind the front, so
-  // submitters take turns whatever the length of their queues.
-  change.tx().exec_params(
-      "INSERT INTO queue (pass_id, task_id, job_id, submitter, pool, needs, priority, vtime, state) "
-      "SELECT e.pass_id, e.task_id, $1, $2, e.pool, e.needs::text[], e.priority, "
-      "  (SELECT coalesce(min(vtime), 0) FROM queue WHERE state = 2) + "
-      "  (SELECT count(*) FROM queue WHERE submitter = $2 AND state = 2) + e.n, 2 "
-      "FROM unnest($3::bigint[], $4::bigint[], $5::smallint[], $6::text[], $7::integer[]) "
-      "  WITH ORDINALITY AS e(pass_id, task_id, pool, needs, priority, n)",
-      change.job_id(), change.submitter(), pass_ids.Finish(), task_ids.Finish(), pools.Finish(),
-      needs.Finish(), priorities.Finish());
 }
 
 }  // namespace sextant::store

@@ -32,14 +32,4 @@ double RunSeconds(pqxx::transaction_base& tx, const v1::TaskSpec& task);
 void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
                std::vector<TaskToPlan> tasks);
 
-// Puts passes into the queue. `epoch` and attempts start at 0.
-struct PassToQueue {
-  int64_t pass_id = 0;
-  int64_t task_id = 0;
-  int pool = 0;
-  std::vector<std::string> needs;
-  int priority = 0;
-};
-void Enqueue(JobChange& change, const std::vector<PassToQueue>& passes);
-
 }  // namespace sextant::store

@@ -26,18 +26,24 @@ namespace sextant::store {
 // One connection of a Database, used by one thread at a time, and what was prepared on it.
 class Connection : public pqxx::connection {
  public:
-  // Throws pqxx::broken_connection.
-  explicit Connection(const std::string& conninfo) : pqxx::connection(conninfo) {
+  // Throws pqxx::broken_connection. One that is `read_only` refuses to write.
+  explicit Connection(const std::string& conninfo, bool read_only = false)
+      : pqxx::connection(conninfo), read_only_(read_only) {
 #if PQXX_VERSION_MAJOR < 7
     // A reconnect behind our back would lose the transaction's first half without a word.
     inhibit_reactivation(true);
 #endif
     // Our tables are in public. A user named "sextant" would meet Query's views of that name first.
-    pqxx::nontransaction(*this).exec("SET search_path = public");
+    pqxx::nontransaction(*this).exec(
+        absl::StrCat("SET search_path = public; SET default_transaction_read_only = ",
+                     read_only ? "on" : "off"));
   }
+
+  bool read_only() const { return read_only_; }
 
  private:
   friend const std::string& PrepareOnce(Connection& connection, const char* sql);
+  const bool read_only_;
   pqxx::quiet_errorhandler quiet_{*this};  // notices of the server are not for standard error
   absl::flat_hash_map<const char*, std::string> prepared_;  // name by text
 };

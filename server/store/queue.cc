@@ -45,10 +45,17 @@ const char kAssignmentColumns[] =
     "q.pass_id, q.epoch, q.worker, coalesce(q.device, ''), q.job_id, t.path, t.kind, p.ordinal, "
     "p.spec, j.keep, t.spec, t.passes";
 
+// Not waiting for the disk: a claim that a crash of PostgreSQL takes back is a pass that is ready
+// again, under the epoch it had before. What its worker does meanwhile is told to stop by
+// WorkerHub::Reconcile, and its result is refused: the pass is ready, or another worker's; or the same
+// worker was given it again under the same epoch, and then this is a result of that very attempt, and
+// the one that comes later is the duplicate. Nothing that was acknowledged depends on a claim: what
+// does, a start or a commit, is durable with every claim before it.
 std::string ClaimSql() {
   return absl::StrCat(
-      "WITH slots AS (SELECT worker, device, row_number() OVER () AS n "
-      "    FROM unnest($3::text[], $4::text[]) AS s(worker, device) WHERE NOT EXISTS "
+      "WITH slots AS MATERIALIZED (SELECT worker, device, row_number() OVER () AS n "
+      "    FROM (SELECT set_config('synchronous_commit', 'off', true)) c, "
+      "      unnest($3::text[], $4::text[]) AS s(worker, device) WHERE NOT EXISTS "
       "      (SELECT 1 FROM workers w WHERE w.name = s.worker AND w.quarantine <> '')), "
       "picked AS (SELECT pass_id, row_number() OVER () AS n FROM ("
       "  SELECT pass_id FROM queue WHERE state = 2 AND pool = $1 AND needs <@ $2::text[] "
@@ -60,17 +67,6 @@ std::string ClaimSql() {
       kAssignmentColumns,
       " FROM q JOIN passes p USING (pass_id) JOIN tasks t ON t.task_id = q.task_id "
       "JOIN jobs j ON j.job_id = q.job_id");
-}
-
-// Locks jobs in the order of their ids, as the lock order asks.
-absl::Status LockJobs(pqxx::transaction_base& tx, const std::set<int64_t>& job_ids,
-                      std::map<int64_t, std::unique_ptr<JobChange>>* changes) {
-  for (int64_t job_id : job_ids) {
-    auto change = std::make_unique<JobChange>(tx, job_id);
-    RETURN_IF_ERROR(change->Lock());
-    (*changes)[job_id] = std::move(change);
-  }
-  return absl::OkStatus();
 }
 
 // Passes a worker or several hold, by job.
@@ -107,8 +103,9 @@ absl::StatusOr<std::array<int, 3>> QueueStore::ReadyCounts() {
   std::array<int, 3> counts{};
   RETURN_IF_ERROR(database_->Read("ready", [&](pqxx::transaction_base& tx) {
     counts = {};
-    for (const auto& row : tx.exec("SELECT pool, count(*) FROM (SELECT pool FROM queue "
-                                   "WHERE state = 2 LIMIT 10000) q GROUP BY pool"))
+    for (const auto& row : ExecPrepared(tx,
+                                        "SELECT pool, count(*) FROM (SELECT pool FROM queue "
+                                        "WHERE state = 2 LIMIT 10000) q GROUP BY pool"))
       counts[row[0].as<int>()] = row[1].as<int>();
     return absl::OkStatus();
   }));
@@ -127,10 +124,6 @@ absl::StatusOr<std::vector<QueueStore::Claimed>> QueueStore::Claim(
   static const auto& sql = *new std::string(ClaimSql());
   RETURN_IF_ERROR(database_->Transact("claim", [&](pqxx::transaction_base& tx) {
     claimed.clear();
-    // Not waiting for the disk: a claim that a crash of PostgreSQL takes back is a pass that is
-    // ready again, and what its worker does meanwhile is refused, being another worker's or, when
-    // the same worker is given it again under the same epoch, is that very attempt.
-    ExecPrepared(tx, "SET LOCAL synchronous_commit = off");
     const auto rows =
         ExecPrepared(tx, sql.c_str(), static_cast<int>(pool), TextArray(offers), workers.Finish(),
                      devices.Finish(), static_cast<int>(slots.size()));
@@ -145,7 +138,8 @@ absl::StatusOr<std::vector<QueueStore::Holding>> QueueStore::Holdings(
   std::vector<Holding> holdings;
   RETURN_IF_ERROR(database_->Read("holdings", [&](pqxx::transaction_base& tx) {
     holdings.clear();
-    const auto rows = tx.exec_params(
+    const auto rows = ExecPrepared(
+        tx,
         "SELECT worker, coalesce(device, ''), pass_id, epoch FROM queue "
         "WHERE state = 3 AND worker = ANY($1::text[])",
         TextArray(workers));
@@ -182,13 +176,10 @@ absl::Status QueueStore::RecordStarted(const std::vector<Started>& started) {
     times.AddDouble(static_cast<double>(start.started_unix_ns) * 1e-9);
   }
   return database_->Transact("started", [&](pqxx::transaction_base& tx) {
-    std::set<int64_t> job_ids;
-    for (const auto& row : tx.exec_params(
-             "SELECT DISTINCT job_id FROM queue WHERE pass_id = ANY($1::bigint[])", ids.Finish()))
-      job_ids.insert(row[0].as<int64_t>());
-    std::map<int64_t, std::unique_ptr<JobChange>> changes;
-    RETURN_IF_ERROR(LockJobs(tx, job_ids, &changes));
-    const auto rows = tx.exec_params(
+    JobChange change(tx, JobsOfPasses(tx, ids.Finish()));
+    RETURN_IF_ERROR(change.Lock());
+    const auto rows = ExecPrepared(
+        tx,
         "UPDATE queue q SET started_at = to_timestamp(e.at) "
         "FROM unnest($1::bigint[], $2::bigint[], $3::double precision[]) AS e(pass_id, epoch, at) "
         "JOIN passes p USING (pass_id) JOIN tasks t ON t.task_id = p.task_id "
@@ -208,15 +199,15 @@ absl::Status QueueStore::RecordStarted(const std::vector<Started>& started) {
       event.set_message(absl::StrCat("on ", row[4].c_str()));
       event.set_at_unix_ns(row[5].as<int64_t>() * 1000);
       tasks.push_back(event.task_id());
-      auto& change = *changes[row[2].as<int64_t>()];
-      change.MarkStarted();
-      change.Note(std::move(event));
+      change.MarkStarted(row[2].as<int64_t>());
+      change.Note(row[2].as<int64_t>(), std::move(event));
     }
-    tx.exec_params(
+    ExecPrepared(
+        tx,
         "UPDATE tasks SET state = 3, started_at = now() WHERE task_id = ANY($1::bigint[]) "
         "AND state = 2",
         Int64Array(tasks));
-    for (auto& [job_id, change] : changes) change->Save();
+    change.Save();
     return absl::OkStatus();
   });
 }
@@ -265,7 +256,8 @@ absl::Status QueueStore::Register(const v1::WorkerInfo& info,
 absl::Status QueueStore::Renew(const std::vector<std::string>& workers, double lease_s) {
   if (workers.empty()) return absl::OkStatus();
   return database_->Transact("renew", [&](pqxx::transaction_base& tx) {
-    tx.exec_params(
+    ExecPrepared(
+        tx,
         "UPDATE workers SET lease_until = now() + $2 * interval '1 s', last_seen = now() "
         "WHERE name IN (SELECT name FROM workers WHERE name = ANY($1::text[]) ORDER BY name "
         "               FOR UPDATE)",

@@ -56,6 +56,10 @@ class QueueStore {
 
   // Fenced by (worker, epoch); one outcome per commit, in order. See v1::CommitOutcome.
   absl::StatusOr<v1::CommitPassesResponse> Commit(const v1::CommitPassesRequest& request);
+  // Requests of several workers in one transaction: one response for each, in order, or an error for
+  // all, and then nothing of any was done (or it is in doubt, UNKNOWN).
+  absl::StatusOr<std::vector<v1::CommitPassesResponse>> CommitAll(
+      const std::vector<const v1::CommitPassesRequest*>& requests);
 
   // A new incarnation of a worker: what it held and does not report goes back to ready (or fails
   // when attempts are used up).

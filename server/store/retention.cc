@@ -39,6 +39,7 @@ absl::StatusOr<bool> Retention::RemoveOneJob(double job_days, int64_t* passes) {
         job_id);
     gone = tx.exec_params("DELETE FROM passes WHERE job_id = $1", job_id).affected_rows();
     tx.exec_params("DELETE FROM tasks WHERE job_id = $1", job_id);
+    tx.exec_params("DELETE FROM events WHERE job_id = $1", job_id);
     tx.exec_params("DELETE FROM jobs WHERE job_id = $1", job_id);
     return absl::OkStatus();
   }));

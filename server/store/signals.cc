@@ -30,7 +30,9 @@ class Receiver : public pqxx::notification_receiver {
 
 absl::Status Signals::Notify() {
   return database_->Transact("notify", [&](pqxx::transaction_base& tx) {
-    tx.exec_params("SELECT pg_notify($1, $2)", std::string(kChannel), self_);
+    // A signal is a hint: nobody waits for the disk because of it.
+    ExecPrepared(tx, "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)",
+                 std::string(kChannel), self_);
     return absl::OkStatus();
   });
 }

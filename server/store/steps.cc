@@ -17,7 +17,8 @@ absl::StatusOr<int> StepStore::PlanReady() {
   // Which job has something to plan: looked up first, because the job's lock comes before its tasks.
   int64_t job_id = 0;
   RETURN_IF_ERROR(database_->Read("plan-find", [&](pqxx::transaction_base& tx) {
-    const auto rows = tx.exec(
+    const auto rows = ExecPrepared(
+        tx,
         "SELECT job_id FROM tasks WHERE state = 2 AND NOT planned AND plan_after <= now() "
         "ORDER BY plan_after, task_id LIMIT 1");
     job_id = rows.empty() ? 0 : rows[0][0].as<int64_t>();
@@ -28,7 +29,8 @@ absl::StatusOr<int> StepStore::PlanReady() {
   RETURN_IF_ERROR(database_->Transact("plan", [&](pqxx::transaction_base& tx) {
     JobChange change(tx, job_id);
     RETURN_IF_ERROR(change.Lock());
-    const auto rows = tx.exec_params(
+    const auto rows = ExecPrepared(
+        tx,
         "SELECT task_id, path, priority, spec FROM tasks "
         "WHERE job_id = $1 AND state = 2 AND NOT planned AND plan_after <= now() "
         "ORDER BY task_id LIMIT $2",
@@ -53,7 +55,8 @@ absl::StatusOr<int> StepStore::SettleMerged() {
   std::map<int64_t, std::vector<int64_t>> followers;  // by job
   RETURN_IF_ERROR(database_->Read("settle-find", [&](pqxx::transaction_base& tx) {
     followers.clear();
-    const auto rows = tx.exec_params(
+    const auto rows = ExecPrepared(
+        tx,
         "SELECT f.job_id, f.pass_id FROM passes f JOIN passes s ON s.pass_id = f.source_pass_id "
         "WHERE f.state = 1 AND s.state > 3 ORDER BY f.pass_id LIMIT $1",
         kSettleBatch);
