@@ -1,13 +1,17 @@
 // JobReads::Explain: why a job's tasks wait, and what their cache keys hit or missed.
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/status/status.h"
+#include "server/job/plan.h"
 #include "server/job/states.h"
 #include "server/store/job_reads.h"
+#include "server/store/planning.h"
 #include "server/store/pq.h"
+#include "server/store/queue.h"
 
 namespace sextant::store {
 namespace {
@@ -43,6 +47,38 @@ void ExplainKey(pqxx::transaction_base& tx, const std::string& key, v1::TaskExpl
     component.set_nearest(other.empty() ? component.value() : other[component.name()]);
     *out->add_components() = component;
   }
+}
+
+// What the queued passes of each task of the job need and no live worker offers; tasks for which one
+// does are absent.
+std::map<int64_t, std::vector<std::string>> NobodyOffers(pqxx::transaction_base& tx,
+                                                         int64_t job_id) {
+  std::vector<std::vector<std::string>> slots, devices;  // sorted
+  for (const v1::WorkerInfo& worker : LiveWorkers(tx)) {
+    slots.push_back(job::SlotOffers(worker));
+    for (const v1::Device& device : worker.devices()) {
+      if (device.unhealthy().empty()) devices.push_back(job::DeviceOffers(worker, device));
+    }
+  }
+  std::map<int64_t, std::vector<std::string>> nobody;
+  const auto rows = tx.exec_params(
+      "SELECT DISTINCT task_id, pool, needs FROM queue "
+      "WHERE job_id = $1 AND state = 2 AND pool < $2 LIMIT $3",
+      job_id, static_cast<int>(Pool::kCoordinator), kMaxTasks);
+  for (const auto& row : rows) {
+    std::vector<std::string> needs = TextList(row[2]);
+    std::sort(needs.begin(), needs.end());
+    std::vector<std::string> missing = needs;
+    for (const auto& offers :
+         row[1].as<int>() == static_cast<int>(Pool::kCpu) ? slots : devices) {
+      std::vector<std::string> lacks;
+      std::set_difference(needs.begin(), needs.end(), offers.begin(), offers.end(),
+                          std::back_inserter(lacks));
+      if (lacks.size() < missing.size()) missing = std::move(lacks);
+    }
+    if (!missing.empty()) nobody[row[0].as<int64_t>()] = std::move(missing);
+  }
+  return nobody;
 }
 
 std::string Why(v1::State state, const std::string& kind, const std::string& note, int ahead,
@@ -100,12 +136,10 @@ absl::StatusOr<v1::ExplainJobResponse> JobReads::Explain(int64_t job_id) {
         "  (SELECT cache_key FROM passes p WHERE p.task_id = t.task_id AND cache_key IS NOT NULL "
         "     ORDER BY ordinal LIMIT 1), "
         "  (SELECT count(*) FROM passes p WHERE p.task_id = t.task_id AND p.source = 3), "
-        "  (SELECT count(*) FROM passes p WHERE p.task_id = t.task_id AND p.source = 2), "
-        "  (SELECT array_agg(DISTINCT n ORDER BY n) FROM queue q, unnest(q.needs) AS n "
-        "     WHERE q.task_id = t.task_id AND q.state = 2 AND NOT EXISTS (SELECT 1 FROM workers w "
-        "       WHERE w.lease_until > now() AND w.quarantine = '')) "
+        "  (SELECT count(*) FROM passes p WHERE p.task_id = t.task_id AND p.source = 2), t.task_id "
         "FROM tasks t WHERE t.job_id = $1 ORDER BY t.state > 3, t.task_id LIMIT $2",
         job_id, kMaxTasks);
+    const std::map<int64_t, std::vector<std::string>> nobody = NobodyOffers(tx, job_id);
     for (const auto& row : rows) {
       auto* task = response.add_tasks();
       task->set_task(row[0].c_str());
@@ -116,11 +150,12 @@ absl::StatusOr<v1::ExplainJobResponse> JobReads::Explain(int64_t job_id) {
       task->set_ahead_in_queue(row[8].as<uint32_t>());
       task->set_why(Why(task->state(), row[2].c_str(), row[3].c_str(), row[8].as<int>(),
                         row[7].as<int>(), waiting_for, failure));
-      const auto needs = TextList(row[13]);
-      if (!needs.empty()) {
-        task->set_why("no live worker; it needs " + absl::StrJoin(needs, ", ") +
-                      ". Start one with `sextant worker`");
-        waiting_for.insert(waiting_for.end(), needs.begin(), needs.end());
+      task->set_nobody(task->state() == v1::READY && row[3].size() > 0);
+      if (const auto needs = nobody.find(row[13].as<int64_t>()); needs != nobody.end()) {
+        task->set_why(absl::StrCat("no live worker offers ", absl::StrJoin(needs->second, ", "),
+                                   "; start one with `sextant worker`"));
+        task->set_nobody(true);
+        waiting_for.insert(waiting_for.end(), needs->second.begin(), needs->second.end());
       }
       for (auto& name : waiting_for) task->add_waiting_for(std::move(name));
       task->set_cache_key(FieldBytes(row[10]));

@@ -48,13 +48,15 @@ absl::StatusOr<v1::PlanJobResponse> JobReads::PreviewPlan(const v1::JobGraph& sp
     response.Clear();
     job::PlanContext context;
     context.workers = KnownWorkers(tx);
+    std::vector<v1::WorkerInfo> live = LiveWorkers(tx);
+    if (live.empty()) live = context.workers;
     context.salt = spec.salt();
     for (const job::ExpandedTask& expanded : graph.tasks) {
       v1::TaskSpec task = *expanded.spec;
       if (task.has_group() || task.has_external()) continue;
       std::vector<std::string> notes;
       const double run_s = RunSeconds(tx, task);
-      job::ExpandAuto(context.workers, run_s, &task, &notes);
+      job::ExpandAuto(live, run_s, &task, &notes);
       for (const std::string& note : notes)
         response.add_notes(absl::StrCat("task ", expanded.path, ": ", note));
       const auto planned = job::PlanTask(context, task);

@@ -128,6 +128,15 @@ std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx) {
   return workers;
 }
 
+std::vector<v1::WorkerInfo> LiveWorkers(pqxx::transaction_base& tx) {
+  const auto rows = tx.exec(
+      "SELECT DISTINCT ON (offers) info FROM workers "
+      "WHERE quarantine = '' AND lease_until > now() ORDER BY offers");
+  std::vector<v1::WorkerInfo> workers;
+  for (const auto& row : rows) workers.emplace_back().ParseFromString(FieldBytes(row[0]));
+  return workers;
+}
+
 double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& program,
                        const std::string& backend, const std::string& kind) {
   const auto rows = ExecPrepared(
@@ -168,8 +177,12 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
     }
     std::vector<std::string> notes;
     const bool has_auto = job::HasAuto(task.spec);
-    if (has_auto)
-      job::ExpandAuto(workers, RunSeconds(change.tx(), task.spec), &task.spec, &notes);
+    if (has_auto) {
+      // What it chooses is to run now; without anybody, what may run when they come back.
+      std::vector<v1::WorkerInfo> live = LiveWorkers(change.tx());
+      if (live.empty()) live = workers;
+      job::ExpandAuto(live, RunSeconds(change.tx(), task.spec), &task.spec, &notes);
+    }
     auto planned = job::PlanTask(context, task.spec);
     if (!planned.ok()) {
       unplanned.Add(task, std::string(planned.status().message()));

@@ -20,6 +20,9 @@ struct TaskToPlan {
 // The kinds of workers there are, live ones first; each kind once.
 std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx);
 
+// Those that are heard of and not in quarantine; each kind once.
+std::vector<v1::WorkerInfo> LiveWorkers(pqxx::transaction_base& tx);
+
 // How long passes of this program took here lately, in the mean; 0: none is known.
 double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& program,
                        const std::string& backend, const std::string& kind);
