@@ -56,7 +56,7 @@ constexpr Look kGpuDeep[] = {
     {"activity", "light=1", 10, Needs::kNothing, false},
     {"activity", "", 2, Needs::kNothing, false},
     {"counters", "set=ipc+stalls+memory+tensor+occupancy+spills+roofline", 2, Needs::kNothing, true},
-    {"scopes", "", 20, Needs::kNoPython, true},
+    {"scopes", "split=2", 20, Needs::kNoPython, true},
     {"proton", "mode=intra", 20, Needs::kPython, true},
     {"pcsampling", "", 2, Needs::kNothing, true},
     {"ir", "", 1, Needs::kNothing, true},
@@ -141,7 +141,11 @@ TypicalCost TypicalCostOf(const v1::PassSpec& spec) {
         set == spec.options().end() ? 2 : 1 + std::count(set->second.begin(), set->second.end(), '+');
     return {1.5 + 0.5 * sets, 0, "hardware counters of every launch"};
   }
-  if (backend == "scopes") return {1.1, 5, "regions inside kernels over time"};
+  if (backend == "scopes") {
+    return spec.options().contains("split")
+               ? TypicalCost{1.1, 3, "regions inside kernels over time, some in each pass"}
+               : TypicalCost{1.1, 5, "regions inside kernels over time"};
+  }
   if (backend == "proton") return {1.5, 15, "regions inside Triton kernels over time"};
   if (backend == "pcsampling") return {1.3, 5, "stall reasons by instruction and source line"};
   if (backend == "sassmetrics") return {4, 0, "executed instructions by opcode"};

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/status/status.h"
 #include "server/job/graph.h"
+#include "server/job/spread.h"
 
 namespace sextant::job {
 namespace {
@@ -225,13 +226,15 @@ absl::StatusOr<std::vector<PlannedPasses>> PlanTask(const PlanContext& context,
   if (workload == nullptr) return absl::InternalError("a task without a workload is not planned");
   if (task.kind_case() == v1::TaskSpec::kProfile) {
     absl::Status nobody;
-    for (const auto& spec : task.profile().passes()) {
-      auto planned = PlanRun(context, task, *workload, spec, true);
-      if (!planned.ok() && !spec.optional()) return planned.status();
-      if (planned.ok()) {
-        all.push_back(*std::move(planned));
-      } else {
-        nobody = planned.status();
+    for (const auto& asked : task.profile().passes()) {
+      for (const v1::PassSpec& spec : Spread(asked)) {
+        auto planned = PlanRun(context, task, *workload, spec, true);
+        if (!planned.ok() && !asked.optional()) return planned.status();
+        if (planned.ok()) {
+          all.push_back(*std::move(planned));
+        } else {
+          nobody = planned.status();
+        }
       }
     }
     if (all.empty()) return nobody;

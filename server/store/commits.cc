@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "proto/status/status.h"
+#include "server/job/hang.h"
 #include "server/job/retry.h"
 #include "server/store/job_change.h"
 #include "server/store/pass_moves.h"
@@ -228,7 +229,8 @@ class CommitBatch {
       starts.Add(static_cast<int64_t>(item.commit->started_unix_ns() / 1000));
       ends.Add(static_cast<int64_t>(item.commit->finished_unix_ns() / 1000));
       NoteEvent(change, item, ok ? "finished" : "failed", ok ? v1::DONE : v1::FAILED);
-      ends_.push_back({item.known->task_id, ok, false, item.known->optional, result.failure()});
+      ends_.push_back({item.known->task_id, ok, false, item.known->optional, result.failure(),
+                       !ok && job::Hung(result.exit()) ? item.commit->pass().pass_id() : 0});
     }
     if (!any) return;
     // A planner that found a sample in flight holds it until its pass can be seen to follow.

@@ -146,6 +146,50 @@ TEST_CASE("a task whose passes are all optional and all failed has failed") {
   CHECK(s.Task(id, "p").failure().message() == "it broke");
 }
 
+TEST_CASE("of a pass that hung it is said whether the program hangs without the instrument too") {
+  for (const bool clean_hangs : {false, true}) {
+    Service s;
+    const int64_t id = s.Submit(
+        "tasks { name: 'p' profile { workload { argv: './p' } passes { backend: 'run' optional: true } "
+        "passes { backend: 'host' } } } ");
+    for (int left = 2; left > 0; --left) {
+      const auto work = s.Claim(Pool::kDevice, 1);
+      REQUIRE(work.size() == 1);
+      const bool hangs = work[0].spec().backend() == "host" || clean_hangs;
+      v1::CommitPassesRequest request;
+      request.set_worker("w");
+      auto* commit = request.add_commits();
+      *commit->mutable_pass() = work[0].pass();
+      auto& result = *commit->mutable_result();
+      result.mutable_exit()->set_verdict(hangs ? v1::HANG : v1::EXITED);
+      result.mutable_exit()->set_wall_s(0.5);
+      if (hangs) {
+        result.mutable_failure()->set_cause(v1::PROGRAM_FAILED);
+        result.mutable_failure()->set_message("the program did nothing for limits.hang_s");
+      }
+      REQUIRE(s.queue.Commit(request).ok());
+    }
+    const char* const said =
+        clean_hangs ? "hangs without the instrument too (run)" : "the instrument causes it: without it the program ended";
+    CHECK_THAT(s.Task(id, "p").failure().message(), Catch::Contains(said));
+    CHECK_THAT(s.reads.Explain(id)->tasks(0).why(), Catch::Contains(said));
+  }
+}
+
+TEST_CASE("what no live worker offers is said, also of passes that are queued") {
+  Service s;
+  const int64_t id = s.Submit(Profile("p", 2));
+  CHECK_FALSE(s.reads.Explain(id)->tasks(0).nobody());
+  s.info.mutable_backends(1)->set_available(false);
+  REQUIRE(s.queue.Register(s.info, job::SlotOffers(s.info), 60, {}).ok());
+  const auto explained = *s.reads.Explain(id);
+  CHECK(explained.tasks(0).nobody());
+  CHECK_THAT(explained.tasks(0).why(), Catch::Contains("no live worker offers backend:host"));
+  CHECK(explained.tasks(0).waiting_for(0) == "backend:host");
+  const int64_t unplanned = s.Submit(Profile("q", 1));
+  CHECK(s.reads.Explain(unplanned)->tasks(0).nobody());
+}
+
 TEST_CASE("a plan says what would run, what is cached and what nobody can run") {
   Service s;
   const auto plan = [&](const std::string& text, bool fresh = false) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "server/job/hang.h"
 #include "server/job/plan.h"
 #include "server/job/retry.h"
 #include "server/store/pass_writer.h"
@@ -20,12 +21,41 @@ std::vector<int64_t> JobsOfPasses(pqxx::transaction_base& tx, const std::string&
   return job_ids;
 }
 
+namespace {
+
+constexpr int kMaxWitnesses = 256;
+
+// What the other passes of the task say of one that hung.
+std::string JudgeHang(JobChange& change, int64_t task_id, int64_t pass_id) {
+  const auto rows = ExecPrepared(
+      change.tx(),
+      "SELECT pass_id, state, spec, result FROM passes WHERE task_id = $1 AND state IN (4, 5) "
+      "AND (pass_id = $2 OR backend IN ('run', 'activity')) ORDER BY pass_id LIMIT $3",
+      task_id, pass_id, kMaxWitnesses);
+  job::EndedPass stuck;
+  std::vector<job::EndedPass> others;
+  for (const auto& row : rows) {
+    job::EndedPass pass;
+    pass.done = row[1].as<int>() == static_cast<int>(v1::DONE);
+    pass.spec.ParseFromString(FieldBytes(row[2]));
+    v1::PassResult result;
+    result.ParseFromString(FieldBytes(row[3]));
+    pass.exit = result.exit();
+    if (row[0].as<int64_t>() == pass_id) stuck = std::move(pass);
+    else others.push_back(std::move(pass));
+  }
+  return job::JudgeHang(stuck, others);
+}
+
+}  // namespace
+
 void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
   if (ends.empty()) return;
   struct Counts {
     int done = 0, failed = 0, shared = 0;
     bool fails = false;   // one that was not optional failed
     v1::Failure failure;
+    int64_t hung_pass_id = 0;   // where that failure was a hang
   };
   std::map<int64_t, Counts> by_task;
   for (const auto& end : ends) {
@@ -33,6 +63,7 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
     if (!end.done && !counts.fails) {
       counts.fails = !end.optional;
       counts.failure = end.failure;
+      counts.hung_pass_id = end.hung_pass_id;
     }
     ++(end.done ? counts.done : counts.failed);
     counts.shared += end.shared;
@@ -69,11 +100,16 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
   for (const auto& row : rows) {
     const int64_t job_id = row[0].as<int64_t>(), task_id = row[1].as<int64_t>();
     change.MarkStarted(job_id);
-    const auto& counts = by_task[task_id];
+    auto& counts = by_task[task_id];
     const bool ended = row[5].as<bool>(), nothing_done = row[6].as<int>() == 0;
     if (row[4].as<int>() == v1::DONE) {
       are_done.push_back({job_id, task_id, row[2].as<int64_t>(), row[3].c_str(), v1::DONE, {}});
     } else if (counts.fails || (ended && nothing_done)) {
+    if (counts.fails || (ended && nothing_done)) {
+      if (counts.hung_pass_id != 0) {
+        counts.failure.set_message(absl::StrCat(counts.failure.message(), "; ",
+                                                JudgeHang(change, task_id, counts.hung_pass_id)));
+      }
       task_ends.push_back({task_id, v1::FAILED, counts.failure});
     } else if (ended) {
       task_ends.push_back({task_id, v1::DONE, {}});

@@ -17,6 +17,7 @@ struct PassEnd {
   bool shared = false;        // cached or merged
   bool optional = false;      // its failure does not fail the task
   v1::Failure failure;
+  int64_t hung_pass_id = 0;   // of one that failed because it hung
 };
 
 // The jobs of the queued passes of a bigint[] literal.

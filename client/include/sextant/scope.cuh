@@ -40,6 +40,7 @@
 //   SEXTANT_SCOPES   unset: nothing is recorded; else "1", or options joined by commas:
 //                      records=N      a warp keeps, a power of two, default 1024 (two a scope)
 //                      scopes=A+B     record these scopes, waits and signals alone
+//                      part=K/N       record the K-th of N parts (up to 32) into which names fall
 //                      ctas=1/N       record every N-th CTA
 //                      memory=device|host   host: mapped memory, copied to the file while kernels
 //                                     run: what hangs or crashes leaves its last scopes

@@ -14,8 +14,9 @@ namespace {
 
 constexpr uint32_t kMaxArenaMb = 65536;
 constexpr size_t kMaxScopesBytes = 255;  // what the recorder's file can say of them
-constexpr std::array<const char*, 8> kOptions = {"records", "scopes", "ctas",     "memory",
-                                                 "buffer",  "mode",   "arena_mb", "launches"};
+constexpr uint32_t kMaxParts = 32;  // bits of the recorder's mask
+constexpr std::array<const char*, 10> kOptions = {"records", "scopes", "split",    "part",    "ctas",
+                                                  "memory",  "buffer", "mode",     "arena_mb", "launches"};
 
 template <typename... Args>
 absl::Status Bad(const std::string& name, const std::string& value, const Args&... what) {
@@ -47,6 +48,7 @@ absl::Status Check(const std::string& name, const std::string& value) {
   if (name == "buffer") return CheckOneOf(name, value, "global", "shared");
   if (name == "mode") return CheckOneOf(name, value, "flush", "circular");
   if (name == "launches") return CheckOneOf(name, value, "1", "0");
+  if (name == "split" || name == "part") return CheckNumber(name, value, 1, kMaxParts);
   if (name == "ctas") {
     const std::vector<std::string> parts = absl::StrSplit(value, '/');
     uint32_t period = 0;
@@ -81,6 +83,19 @@ absl::StatusOr<Options> ParseOptions(const v1::PassSpec& spec) {
     RETURN_IF_ERROR(Check(name, value));
     if (name == "launches") {
       options.launches = value == "1";
+    } else if (name == "split") {
+      const auto part = sorted.find("part");
+      if (part == sorted.end()) return Bad(name, value, "not told which part; add part=K, from 1");
+      RETURN_IF_ERROR(Check("part", part->second));
+      uint32_t of = 0, number = 0;
+      if (!absl::SimpleAtoi(value, &of) || !absl::SimpleAtoi(part->second, &number) ||
+          number > of) {
+        return Bad("part", part->second, "larger than split");
+      }
+      if (sorted.contains("scopes")) return Bad(name, value, "not for chosen scopes; leave one out");
+      parts.push_back(absl::StrCat("part=", number, "/", of));
+    } else if (name == "part") {
+      if (!sorted.contains("split")) return Bad(name, value, "of no number of parts; add split=N");
     } else {
       parts.push_back(absl::StrCat(name, "=", value));
     }

@@ -73,6 +73,9 @@ absl::Status EmptyCapture(const RunRecord& run, const scopes::Imported& imported
     why = absl::StrCat(imported.warps,
                        " warps came through SEXTANT_KERNEL, but none through a SEXTANT_SCOPE that "
                        "the options select");
+    if (run.assignment != nullptr && run.assignment->spec().options().contains("split")) {
+      absl::StrAppend(&why, " (names fall into parts by chance, and this part has none)");
+    }
   } else if (imported.unfinished) {
     why =
         "the process ended without running its exit handlers (a signal, _exit), and what kernels "

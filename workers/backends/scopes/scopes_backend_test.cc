@@ -68,6 +68,20 @@ TEST_CASE("options become the recorder's text, in one order") {
   CHECK(backend.Prepare(With({}))->env.at("SEXTANT_SCOPES") == "1");
 }
 
+TEST_CASE("a part of split scopes is the recorder's, and none is without the other") {
+  const ScopesBackend backend(Site{});
+  CHECK(backend.Prepare(With({{"split", "3"}, {"part", "2"}, {"ctas", "1/8"}}))->env.at("SEXTANT_SCOPES") ==
+        "ctas=1/8,part=2/3");
+  const auto refusal = [&](std::map<std::string, std::string> options) {
+    return std::string(backend.Prepare(With(options)).status().message());
+  };
+  CHECK(absl::StrContains(refusal({{"split", "3"}}), "add part=K"));
+  CHECK(absl::StrContains(refusal({{"part", "1"}}), "add split=N"));
+  CHECK(absl::StrContains(refusal({{"part", "4"}, {"split", "3"}}), "larger than split"));
+  CHECK(absl::StrContains(refusal({{"part", "1"}, {"split", "33"}}), "from 1 to 32"));
+  CHECK(absl::StrContains(refusal({{"part", "1"}, {"split", "2"}, {"scopes", "mma"}}), "leave one out"));
+}
+
 TEST_CASE("launches come from the injection library beside the recorder, unless they are not wanted") {
   Run run;
   run.Leave("libsextant_inject.so", Bytes(1));

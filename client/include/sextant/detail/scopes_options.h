@@ -76,6 +76,18 @@ struct ScopesOptions {
         at = end + 1;
       }
       return enabled != 0;
+    } else if (name == "part") {
+      // Names fall into parts by their ids, so one part may hold none.
+      const size_t slash = value.find('/');
+      uint64_t parts = 0;
+      if (slash == std::string::npos || !Number(value.substr(slash + 1), 1, 32, &parts) ||
+          !Number(value.substr(0, slash), 1, parts, &number)) {
+        return false;
+      }
+      enabled = 0;
+      for (uint32_t bit = 0; bit < 32; ++bit) {
+        if (bit % parts == number - 1) enabled |= 1u << bit;
+      }
     } else if (name == "ctas") {
       if (value.compare(0, 2, "1/") != 0 || !Number(value.substr(2), 1, 1u << 30, &number)) {
         return false;
