@@ -213,7 +213,8 @@ class Aligner {
     std::vector<v1::RoleLane> out;
     for (const uint32_t i : order)
       out.push_back(FinishLane(sample_, sample_.lanes[i], lanes_[i],
-                               absl::MakeSpan(aligned_), &observed_, quantiles));
+                               absl::MakeSpan(aligned_), &observed_, quantiles,
+                               options_.regions_spread));
     return out;
   }
 

@@ -36,6 +36,8 @@ struct AlignOptions {
   // Traces of kernels: times count from the start of the CTA, and launches of a kernel are further
   // observations, as its CTAs are.
   bool from_cta = false;
+  // A region is in some passes alone by their options: those that lack it say nothing of the others.
+  bool regions_spread = false;
 };
 
 // Lanes in order of name, named roles first; instances in order of their median start. Linear in the

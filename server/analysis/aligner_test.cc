@@ -1,5 +1,6 @@
 #include "server/analysis/aligner.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "server/analysis/exact.h"
 #include "server/analysis/quantile.h"
@@ -132,6 +133,24 @@ TEST_CASE("a number of instances that differs between passes lowers the confiden
         "role: the number of instances differs between passes in 1 region, most in tile (3 to 4 on "
         "one thread)");
   CHECK(Find(lanes[0], "tile", 3).passes() == 1);
+}
+
+TEST_CASE("regions that are spread over passes are joined, and their absence elsewhere is no disagreement") {
+  for (const bool spread : {true, false}) {
+    Passes aligner(AlignOptions{.regions_spread = spread});
+    for (uint64_t pass = 0; pass < 4; ++pass) {
+      SyntheticPass trace({"load", "compute"});
+      const uint32_t thread = trace.Thread("worker");
+      for (uint64_t i = 0; i < 3; ++i) trace.Did(thread, pass % 2, 100 * i + 10 * (pass % 2), 10);
+      aligner.Feed(trace);
+    }
+    const auto lanes = aligner.Finish(kQuantiles);
+    REQUIRE(lanes.size() == 1);
+    CHECK(lanes[0].instances_size() == 6);
+    CHECK(Find(lanes[0], "load", 2).passes() == 2);
+    CHECK(lanes[0].alignment_confidence() == (spread ? 1 : 0));
+    CHECK(absl::StrContains(lanes[0].alignment(), spread ? "one part of the scopes" : "not in all 4 passes"));
+  }
 }
 
 TEST_CASE("another order of regions lowers the confidence") {

@@ -144,6 +144,11 @@ absl::StatusOr<Evidence> Evidence::Make(EvidenceSources sources, v1::TaskInfo ta
     if (count == most) evidence.machine_class_ = name;
   ASSIGN_OR_RETURN(evidence.launches_, ReadLaunches(evidence.sources_.table, evidence.passes_));
   evidence.certificates_ = Perturbations(evidence.launches_);
+  std::vector<const v1::PassInfo*> untimed;
+  for (const v1::PassInfo& pass : evidence.passes_) {
+    if (pass.state() == v1::DONE && !Has(pass, "launches")) untimed.push_back(&pass);
+  }
+  for (v1::Perturbation& one : WithoutLaunches(untimed)) evidence.certificates_.push_back(std::move(one));
   evidence.FindKernels();
   RETURN_IF_ERROR(evidence.ChooseKernel(subject));
   evidence.ChooseCode();

@@ -1,6 +1,7 @@
 #include "server/analysis/lane.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -14,12 +15,36 @@ namespace {
 constexpr size_t kRegionsNamed = 3;
 constexpr double kMovesBelow = 0.98;   // counts by CTA agree less, and those of the role more
 
+uint32_t RegionOf(const SlotKey& key) { return std::get<3>(key); }
+uint32_t RegionOf(const std::pair<uint32_t, uint32_t>& key) { return key.second; }
+
+// In how many passes each region is to be: all, or where regions are spread over passes as many as have it
+// anywhere in the lane.
+class Expected {
+ public:
+  Expected(const LaneState& lane, uint32_t passes, bool spread) : passes_(passes) {
+    if (!spread) return;
+    for (const auto& [key, slot] : lane.slots) {
+      uint32_t& most = of_[RegionOf(key)];
+      most = std::max(most, slot.passes);
+    }
+  }
+  uint32_t operator()(uint32_t region) const {
+    const auto found = of_.find(region);
+    return found == of_.end() ? passes_ : found->second;
+  }
+
+ private:
+  const uint32_t passes_;
+  std::map<uint32_t, uint32_t> of_;
+};
+
 // (Σ least, Σ most) over slots; what is missing in a pass has 0 there.
 template <typename Slots>
-std::pair<uint64_t, uint64_t> Evenness(const Slots& slots, uint32_t passes) {
+std::pair<uint64_t, uint64_t> Evenness(const Slots& slots, const Expected& expected) {
   uint64_t least = 0, most = 0;
   for (const auto& [key, slot] : slots) {
-    least += slot.passes < passes ? 0 : slot.least;
+    least += slot.passes < expected(RegionOf(key)) ? 0 : slot.least;
     most += slot.most;
   }
   return {least, most};
@@ -30,7 +55,8 @@ double Share(std::pair<uint64_t, uint64_t> evenness) {
 }
 
 // Regions that some passes lack in this role.
-std::string MissingRegions(const TraceSample& sample, const LaneState& lane, uint32_t passes) {
+std::string MissingRegions(const TraceSample& sample, const LaneState& lane, uint32_t passes,
+                           const Expected& expected) {
   std::map<uint32_t, uint32_t> in;   // region → in how many passes, at most over launches
   for (const auto& [key, slot] : lane.slots) {
     uint32_t& most = in[std::get<3>(key)];
@@ -39,7 +65,7 @@ std::string MissingRegions(const TraceSample& sample, const LaneState& lane, uin
   std::vector<std::string> some;
   size_t more = 0;
   for (const auto& [region, seen] : in) {
-    if (seen >= passes) continue;
+    if (seen >= expected(region)) continue;
     if (some.size() < kRegionsNamed) some.push_back(absl::StrCat(sample.regions[region], " (", seen, ")"));
     else ++more;
   }
@@ -48,10 +74,10 @@ std::string MissingRegions(const TraceSample& sample, const LaneState& lane, uin
                       more > 0 ? absl::StrCat(" and ", more, " more regions") : "");
 }
 
-std::string UnevenRegions(const TraceSample& sample, const LaneState& lane, uint32_t passes) {
+std::string UnevenRegions(const TraceSample& sample, const LaneState& lane, const Expected& expected) {
   absl::flat_hash_map<uint32_t, std::pair<uint64_t, uint64_t>> uneven;   // region: least, most
   for (const auto& [key, slot] : lane.slots) {
-    const uint64_t low = slot.passes < passes ? 0 : slot.least;
+    const uint64_t low = slot.passes < expected(RegionOf(key)) ? 0 : slot.least;
     if (low == slot.most) continue;
     auto [it, added] = uneven.try_emplace(std::get<3>(key), low, slot.most);
     if (added) continue;
@@ -70,13 +96,14 @@ std::string UnevenRegions(const TraceSample& sample, const LaneState& lane, uint
                          worst->second.first, worst->second.second);
 }
 
-void Judge(const TraceSample& sample, const SampledLane& named, const LaneState& lane, uint64_t known,
-           uint64_t usual, v1::RoleLane* out) {
+void Judge(const TraceSample& sample, const SampledLane& named, const LaneState& lane, bool regions_spread,
+           uint64_t known, uint64_t usual, v1::RoleLane* out) {
   const uint32_t passes = static_cast<uint32_t>(sample.passes.size());
+  const Expected expected(lane, passes, regions_spread);
   const double in_order = known == 0 ? 1 : static_cast<double>(usual) / static_cast<double>(known);
-  double even = Share(Evenness(lane.slots, passes));
-  const std::string uneven = UnevenRegions(sample, lane, passes);
-  const double of_role = lane.role_slots.empty() ? 0 : Share(Evenness(lane.role_slots, passes));
+  double even = Share(Evenness(lane.slots, expected));
+  const std::string uneven = UnevenRegions(sample, lane, expected);
+  const double of_role = lane.role_slots.empty() ? 0 : Share(Evenness(lane.role_slots, expected));
   const bool moves = passes > 1 && !lane.tail && even < kMovesBelow && of_role > even + (1 - kMovesBelow);
   if (moves) even = of_role;
   out->set_alignment_confidence(even * in_order);
@@ -91,10 +118,11 @@ void Judge(const TraceSample& sample, const SampledLane& named, const LaneState&
                                   100 * of_role));
   } else if (!uneven.empty()) {
     why.push_back(uneven);
-    if (const std::string missing = MissingRegions(sample, lane, passes); !missing.empty()) why.push_back(missing);
+    if (const std::string missing = MissingRegions(sample, lane, passes, expected); !missing.empty()) why.push_back(missing);
   }
   if (usual < known)
     why.push_back(absl::StrFormat("%.3g %% come after another region than usual", 100 * (1 - in_order)));
+  if (regions_spread) why.push_back("each region is in the passes of one part of the scopes");
   if (lane.slots_full) why.push_back("not all threads could be compared");
   if (passes == 1) why.push_back("one pass: nothing to align with");
   out->set_alignment(lane.tail ? "tail" : uneven.empty() && usual == known ? "exact" : "role");
@@ -105,7 +133,7 @@ void Judge(const TraceSample& sample, const SampledLane& named, const LaneState&
 
 v1::RoleLane FinishLane(const TraceSample& sample, const SampledLane& named, const LaneState& lane,
                         absl::Span<const AlignedInstance> aligned, Observed* observed,
-                        absl::Span<const double> quantiles) {
+                        absl::Span<const double> quantiles, bool regions_spread) {
   v1::RoleLane out;
   out.set_role(named.name);
   out.set_tracks(lane.tracks);
@@ -156,7 +184,7 @@ v1::RoleLane FinishLane(const TraceSample& sample, const SampledLane& named, con
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   for (auto& [at, stat] : stats) *out.add_instances() = std::move(stat);
   out.set_instances_left_out(left_out);
-  Judge(sample, named, lane, known, usual, &out);
+  Judge(sample, named, lane, regions_spread, known, usual, &out);
   return out;
 }
 

@@ -67,9 +67,9 @@ struct LaneState {
   std::map<std::pair<uint32_t, uint32_t>, Slot> role_slots;  // launch, region: of the whole role
 };
 
-// Reorders the observations of the lane's instances. Instances are in order of their median start.
+// `regions_spread` as in AlignOptions. Reorders the observations of the lane's instances. Instances are in order of their median start.
 v1::RoleLane FinishLane(const TraceSample& sample, const SampledLane& named, const LaneState& lane,
                         absl::Span<const AlignedInstance> aligned, Observed* observed,
-                        absl::Span<const double> quantiles);
+                        absl::Span<const double> quantiles, bool regions_spread);
 
 }  // namespace sextant::analysis

@@ -36,6 +36,10 @@ v1::PassSpec ParsePass(absl::string_view text) {
   return spec;
 }
 
+bool RegionsAreSpread(const v1::PassSpec& spec) {
+  return spec.backend() == "scopes" && spec.options().contains("split");
+}
+
 double ExpectedCostS(absl::string_view text, absl::Span<const v1::PassInfo> passes) {
   const v1::PassSpec wanted = ParsePass(text);
   const double times = std::max<uint32_t>(wanted.repeat(), 1);

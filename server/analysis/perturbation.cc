@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -146,6 +147,34 @@ std::vector<v1::Perturbation> Perturbations(absl::Span<const PassLaunches> passe
   }
   std::stable_sort(all.begin(), all.end(),
                    [](const auto& a, const auto& b) { return a.kernel() < b.kernel(); });
+  return all;
+}
+
+std::vector<v1::Perturbation> WithoutLaunches(absl::Span<const v1::PassInfo* const> passes) {
+  static constexpr std::pair<absl::string_view, absl::string_view> kWhy[] = {
+      {"sassmetrics", "CUPTI records no launches in a process whose kernels are patched to count; numbers are counts, not "
+                      "times"},
+      {"counters", "the passes timed no launch: add metrics=gpu__time_duration.sum; numbers are counts, not times"},
+      {"cutracer", "NVBit and CUPTI cannot share a process, so no launch was timed"},
+      {"proton", "no launch was recorded: activity=0, or CUPTI is not here; regions may be longer than in the program"},
+      {"pcsampling", "no launch was recorded: activity=0, or CUPTI is not here"},
+      {"pmsampling", "no launch was recorded"},
+      {"scopes", "no launch was recorded: launches=0, or CUPTI is not here; regions may be longer than in the program"}};
+  std::vector<v1::Perturbation> all;
+  for (const v1::PassInfo* pass : passes) {
+    const v1::PassSpec& spec = MeasuredAs(*pass);
+    const auto* const why = std::find_if(std::begin(kWhy), std::end(kWhy),
+                                         [&](const auto& one) { return one.first == spec.backend(); });
+    if (why == std::end(kWhy)) continue;
+    const std::string name = KindOfPass(spec);
+    const auto known = std::find_if(all.begin(), all.end(),
+                                    [&](const v1::Perturbation& one) { return one.backend() == name; });
+    v1::Perturbation& out = known == all.end() ? all.emplace_back() : *known;
+    out.set_backend(name);
+    out.add_pass_ids(pass->pass_id());
+    out.set_verdict("unknown");
+    out.set_why(std::string(why->second));
+  }
   return all;
 }
 

@@ -21,6 +21,10 @@ struct PassLaunches {
   Table launches;
 };
 
+// Certificates of passes that look into kernels and left no table `launches`: without a kernel, "unknown",
+// and why; one for each kind of pass.
+std::vector<v1::Perturbation> WithoutLaunches(absl::Span<const v1::PassInfo* const> passes);
+
 // Clean: `activity`, with kernel records alone where there are such passes.
 bool IsCleanPass(const v1::PassInfo& pass);
 

@@ -65,6 +65,19 @@ TEST_CASE("a certificate is the median of instrumented launches over that of cle
   CHECK(absl::StrContains(gemm.why(), "registers 32 → 40"));
 }
 
+TEST_CASE("a pass without launches has a certificate that says why nothing is known") {
+  const v1::PassInfo patched = Pass(1, "sassmetrics"), again = Pass(2, "sassmetrics"), host = Pass(3, "host"),
+                     counted = Pass(4, "counters", {{"set", "ipc"}});
+  const auto certificates = WithoutLaunches(std::vector<const v1::PassInfo*>{&patched, &again, &host, &counted});
+  REQUIRE(certificates.size() == 2);
+  CHECK(certificates[0].backend() == "sassmetrics");
+  CHECK(certificates[0].pass_ids_size() == 2);
+  CHECK(certificates[0].verdict() == "unknown");
+  CHECK(absl::StrContains(certificates[0].why(), "CUPTI records no launches"));
+  CHECK(certificates[1].backend() == "counters:set=ipc");
+  CHECK(absl::StrContains(certificates[1].why(), "gpu__time_duration.sum"));
+}
+
 TEST_CASE("over 15 % is flagged, over twofold is disturbed, and only that pass's kind") {
   const v1::PassInfo clean = Pass(1, "activity"), slow = Pass(2, "proton"),
                      worse = Pass(3, "scopes", {{"buffer", "global"}}), good = Pass(4, "scopes");

@@ -17,11 +17,12 @@ namespace {
 
 using Group = std::tuple<std::string, std::map<std::string, std::string>, std::string>;
 
+// The parts of split scopes are one group: each region is in those of one part.
 Group GroupOf(const v1::PassInfo& pass) {
   const v1::PassSpec& spec = MeasuredAs(pass);
-  return {spec.backend(),
-          {spec.options().begin(), spec.options().end()},
-          pass.result().provenance().machine_class()};
+  std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
+  if (RegionsAreSpread(spec)) options.erase("part");
+  return {spec.backend(), std::move(options), pass.result().provenance().machine_class()};
 }
 
 // Regions inside kernels say more than those of threads, these more than launches.

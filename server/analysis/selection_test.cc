@@ -54,6 +54,19 @@ TEST_CASE("regions inside kernels are joined rather than launches, however many"
   CHECK(SelectPasses(passes, "activity")->joined.size() == 2);
 }
 
+TEST_CASE("the parts of split scopes are joined as one kind of pass") {
+  std::vector<v1::PassInfo> passes = {Pass(0), Pass(1), Pass(2), Pass(3)};
+  for (v1::PassInfo& pass : passes) {
+    pass.mutable_spec()->set_backend("scopes");
+    if (pass.ordinal() == 3) continue;
+    (*pass.mutable_spec()->mutable_options())["split"] = "2";
+    (*pass.mutable_spec()->mutable_options())["part"] = std::to_string(1 + pass.ordinal() % 2);
+  }
+  auto selection = SelectPasses(passes, "");
+  REQUIRE(selection.ok());
+  CHECK(selection->joined.size() == 3);
+}
+
 TEST_CASE("disturbed passes are left out with a note, and named when there is nothing else") {
   const std::vector<v1::PassInfo> passes = {Pass(0), Pass(1)};
   const auto second = [](const v1::PassInfo& pass) { return pass.ordinal() == 1; };

@@ -14,6 +14,7 @@
 #include "server/analysis/exact.h"
 #include "server/analysis/loop_fold.h"
 #include "server/analysis/overlap.h"
+#include "server/analysis/pass_kind.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/quantile.h"
 #include "server/analysis/rebucket.h"
@@ -278,7 +279,9 @@ class Builder {
                        "; they recorded ",
                        knowledge_.kernels.empty() ? out_.program() : KernelsHint(knowledge_.kernels)));
     for (v1::RoleLane& lane :
-         Align(*sample, {.max_instances = most, .regions = regions_, .roles = roles_, .from_cta = from_cta},
+         Align(*sample,
+               {.max_instances = most, .regions = regions_, .roles = roles_, .from_cta = from_cta,
+                .regions_spread = !joined_.empty() && RegionsAreSpread(MeasuredAs(*joined_.front().info))},
                quantiles_))
       *out_.add_lanes() = std::move(lane);
     if (request_.fold_loops())
