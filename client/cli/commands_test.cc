@@ -550,7 +550,7 @@ TEST_CASE("completion offers every command and its options") {
   }
 }
 
-TEST_CASE("clean passes stand beside those that disturb kernels, unless they are there or not wanted") {
+TEST_CASE("clean passes come before those that disturb kernels, unless they are there or not wanted") {
   Program program("");
   const auto passes = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"run", "--graph"});
@@ -562,9 +562,10 @@ TEST_CASE("clean passes stand beside those that disturb kernels, unless they are
   };
   const v1::ProfileTask beside = passes({"--pass", "scopes*20"});
   REQUIRE(beside.passes_size() == 2);
-  CHECK(beside.passes(1).backend() == "activity");
-  CHECK(beside.passes(1).options().at("light") == "1");
-  CHECK(beside.passes(1).optional());
+  CHECK(beside.passes(0).backend() == "activity");
+  CHECK(beside.passes(0).options().at("light") == "1");
+  CHECK(beside.passes(0).optional());
+  CHECK(beside.passes(1).backend() == "scopes");
   CHECK(passes({"--pass", "scopes*20", "--no-clean"}).passes_size() == 1);
   CHECK(passes({"--pass", "scopes", "--pass", "activity"}).passes_size() == 2);
   CHECK(passes({"--pass", "host*2"}).passes_size() == 1);

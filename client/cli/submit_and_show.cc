@@ -11,6 +11,21 @@
 namespace sextant::cli {
 namespace {
 
+// Says at once of a job just submitted what waits because no live worker offers it. Who follows the job
+// is told of tasks that cannot be planned by an event.
+void NoteWhatWaits(Context& context, int64_t job_id, bool follows) {
+  v1::ExplainJobRequest request;
+  request.set_job_id(job_id);
+  const auto explained = context.service().ExplainJob(request);
+  if (!explained.ok()) return;  // only a courtesy
+  for (const v1::TaskExplanation& task : explained->tasks()) {
+    if (!task.nobody() || (follows && task.waiting_for().empty())) continue;
+    context.Note(absl::StrCat("waits: ", Escape(task.why(), 500)));
+    context.Note("  it starts when such a worker is there; `--deadline 10m` would give up by itself");
+    return;
+  }
+}
+
 // Passes without a trace have no timeline; what is known of them is how they ended.
 int PrintPasses(Context& context, int64_t job_id) {
   v1::ListPassesRequest request;
@@ -59,6 +74,7 @@ int SubmitAndShow(Context& context, const v1::SubmitJobRequest& request,
   if (!submitted.ok()) return context.Fail(submitted.status());
   if (context.json) context.PrintJson(*submitted);
   const int64_t id = submitted->job_id();
+  NoteWhatWaits(context, id, !options.detach);
   if (options.detach) {
     if (!context.json) context.out << id << "\n";
     context.Note(absl::StrCat("follow it:  sextant watch ", id, "    its timeline:  sextant timeline ", id));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -121,11 +122,14 @@ void AddCleanPasses(v1::ProfileTask* profile) {
     disturbs = disturbs || Disturbs(pass);
   }
   if (!disturbs) return;
-  v1::PassSpec& clean = *profile->add_passes();
+  v1::PassSpec clean;
   clean.set_backend("activity");
   (*clean.mutable_options())["light"] = "1";
   clean.set_repeat(kCleanPasses);
   clean.set_optional(true);
+  auto& passes = *profile->mutable_passes();
+  passes.Add(std::move(clean));
+  std::rotate(passes.begin(), passes.end() - 1, passes.end());
 }
 
 }  // namespace sextant::pass

@@ -22,7 +22,8 @@ inline constexpr char kRecordingOption[] = "recording";
 // INVALID_ARGUMENT says what is wrong; `at` is where, in bytes.
 absl::StatusOr<v1::PassSpec> Parse(absl::string_view text, size_t* at);
 
-// Adds to passes that disturb kernels clean ones that give the time, where a worker can make them.
+// Puts before passes that disturb kernels clean ones, where a worker can make them: they give the time, and
+// tell, when a later pass hangs, whether the program hangs without the instrument.
 void AddCleanPasses(v1::ProfileTask* profile);
 
 }  // namespace sextant::pass
