@@ -105,7 +105,6 @@ void CountPassEnds(JobChange& change, const std::vector<PassEnd>& ends) {
     if (row[4].as<int>() == v1::DONE) {
       are_done.push_back({job_id, task_id, row[2].as<int64_t>(), row[3].c_str(), v1::DONE, {}});
     } else if (counts.fails || (ended && nothing_done)) {
-    if (counts.fails || (ended && nothing_done)) {
       if (counts.hung_pass_id != 0) {
         counts.failure.set_message(absl::StrCat(counts.failure.message(), "; ",
                                                 JudgeHang(change, task_id, counts.hung_pass_id)));
