@@ -63,8 +63,12 @@ absl::StatusOr<v1::PlanJobResponse> JobReads::PreviewPlan(const v1::JobGraph& sp
       if (!planned.ok()) {
         v1::PlannedPass* pass = response.add_passes();
         pass->set_task(expanded.path);
-        if (task.has_profile() && task.profile().passes_size() > 0)
-          *pass->mutable_spec() = task.profile().passes(0);
+        // The one that matters: optional ones are left out where nobody offers them.
+        const auto& asked = task.profile().passes();
+        const auto wanted = std::find_if(asked.begin(), asked.end(),
+                                         [](const v1::PassSpec& one) { return !one.optional(); });
+        if (wanted != asked.end()) *pass->mutable_spec() = *wanted;
+        else if (!asked.empty()) *pass->mutable_spec() = asked[0];
         pass->set_problem(std::string(planned.status().message()));
         continue;
       }
