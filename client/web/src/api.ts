@@ -61,18 +61,15 @@ export async function call<I extends DescMessage, O extends DescMessage>(
   return fromJsonString(method.output, await response.text(), { ignoreUnknownFields: true });
 }
 
-// The bytes of a streaming download (ExportTrace, GetBlob).
-export async function download<I extends DescMessage>(
-  method: DescMethod & { input: I }, request: MessageInitShape<I>,
-): Promise<Blob> {
-  const response = await fetch(path(method), {
-    method: "POST",
-    headers: headers({ "Content-Type": "application/json" }),
-    body: toJsonString(method.input, create(method.input, request)),
-  });
+// The bytes of a streaming download (ExportTrace, GetBlob). `query` names the request's fields.
+export async function download(method: DescMethod, query: Record<string, string | bigint>): Promise<Blob> {
+  const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
+  const response = await fetch(`${path(method)}?${search}`, { headers: headers() });
   if (!response.ok) throw await failure(response);
   return response.blob();
 }
+
+export const hex = (data: Uint8Array) => Array.from(data, (b) => b.toString(16).padStart(2, "0")).join("");
 
 // Follows a job's events until it ends or `signal` fires; reconnects from the last event seen.
 export async function watch(jobId: bigint, onEvent: (event: Event) => void, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 // The passes of a job: how each went, where it ran, its logs and files.
 import { useState } from "preact/hooks";
-import { call, download, Sextant } from "../api";
+import { call, download, hex, Sextant } from "../api";
 import { Source, Verdict, type Artifact, type PassInfo } from "../gen/sextant/v1/types_pb";
 import { bytes, count, plain, significant, took, when } from "../format";
 import { Busy, Grid, Notes, Problem, StateBadge, useCall } from "../ui";
@@ -49,12 +49,12 @@ function PassDetails({ pass }: { pass: PassInfo }) {
   const show = async (artifact: Artifact) => {
     setLog({ name: artifact.name });
     try {
-      const text = await (await download(Sextant.method.getBlob, { digest: artifact.digest, length: 262144n })).text();
+      const text = await (await download(Sextant.method.getBlob, { digest: hex(artifact.digest), length: 262144n })).text();
       setLog({ name: artifact.name, text });
     } catch (error) { setLog({ name: artifact.name, error }); }
   };
   const save = async (artifact: Artifact) => {
-    const url = URL.createObjectURL(await download(Sextant.method.getBlob, { digest: artifact.digest }));
+    const url = URL.createObjectURL(await download(Sextant.method.getBlob, { digest: hex(artifact.digest) }));
     const a = Object.assign(document.createElement("a"), { href: url, download: artifact.name.replace(/[^\w.-]+/g, "_") });
     a.click();
     URL.revokeObjectURL(url);

@@ -56,7 +56,7 @@ export function ExportsTab({ jobId, task }: TabProps) {
     setState({ busy: what });
     try { await act(); setState({}); } catch (error) { setState({ error }); }
   };
-  const bytes = (format: ExportFormat) => download(Sextant.method.exportTrace, { jobId, task, format });
+  const bytes = (format: ExportFormat) => download(Sextant.method.exportTrace, { job_id: jobId, task, format: ExportFormat[format] });
   return (
     <section>
       <p><button class="main" onClick={() => {
