@@ -3,7 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { call, Sextant } from "../api";
 import { count, ns, percent, plain } from "../format";
 import { href } from "../route";
-import { Busy, Notes, Problem, useCall } from "../ui";
+import { Busy, Grid, Notes, Problem, ShareBar, useCall } from "../ui";
 import { OverTime } from "../timeline/buckets";
 import { TimelineCanvas } from "../timeline/canvas";
 import { Fold } from "../timeline/fold";
@@ -49,16 +49,20 @@ export function TimelineTab({ jobId, task, kernel, version }: TabProps) {
         `${plain(s.role)} ${plain(s.region)} ${percent(s.share)}`).join(" · ")}</p> : null}
       {mode === "instances" ? <TimelineCanvas model={model} name="Statistical timeline" region={region} path={showPath && !!middlePath} /> : null}
       {mode === "loops" ? t.loops.map((fold) => <Fold fold={fold} colors={colors} />) : null}
-      {mode === "time" ? <OverTime jobId={jobId} task={task} /> : null}
+      {mode === "time" ? <OverTime jobId={jobId} task={task} colors={colors} /> : null}
       {mode === "table" ? <TimelineTable timeline={t} /> : null}
       {mode === "instances" ? <p class="faint hint">Drag to move, Ctrl and the wheel or + and − to zoom, double click or 0 for all, n and p to step.</p> : null}
       <h3>Regions</h3>
       <RegionTable timeline={t} colors={colors} onRegion={setRegion} />
       {t.overlaps.length ? <>
-        <h3>Overlap of roles</h3>
-        <ul class="facts">{t.overlaps.slice(0, 12).map((o) => (
-          <li><b>{percent(o.hiddenShare)}</b> of {plain(o.role)} {plain(o.region)} runs under {plain(o.otherRole)} {plain(o.otherRegion)}; {ns(o.exposedNs)} of {ns(o.busyNs)} are exposed</li>
-        ))}</ul></> : null}
+        <h3>What hides under what</h3>
+        <Grid rows={t.overlaps} caption="Overlap of roles" columns={[
+          { name: "region", cell: (o) => `${plain(o.role)} ${plain(o.region)}` },
+          { name: "busy", number: true, cell: (o) => ns(o.busyNs) },
+          { name: "runs under", cell: (o) => `${plain(o.otherRole)} ${plain(o.otherRegion) || "(anything)"}` },
+          { name: "hidden", cell: (o) => <ShareBar share={o.hiddenShare} text={percent(o.hiddenShare)} /> },
+          { name: "exposed", number: true, cell: (o) => ns(o.exposedNs) },
+        ]} /></> : null}
       <Notes notes={t.notes} />
       <p><a href={href(["compare", jobId, ""])}>Compare with another job</a></p>
     </section>

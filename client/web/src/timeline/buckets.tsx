@@ -18,7 +18,7 @@ interface Slice {
   mid: number;
 }
 
-export function OverTime({ jobId, task }: { jobId: bigint; task: string }) {
+export function OverTime({ jobId, task, colors }: { jobId: bigint; task: string; colors: Map<string, number> }) {
   const [slice, setSlice] = useState<Slice>();
   const [whole, setWhole] = useState<View>();
   const [view, setView] = useState<View>();
@@ -49,10 +49,10 @@ export function OverTime({ jobId, task }: { jobId: bigint; task: string }) {
   if (error) return <Problem error={error} />;
   if (!slice || !view || !whole) return <Busy what="Reading the rollups" />;
   if (slice.timeline.buckets.length === 0) return <p class="notice">Nothing was recorded over time.</p>;
-  return <Heat slice={slice} view={view} whole={whole} onView={setView} />;
+  return <Heat slice={slice} colors={colors} view={view} whole={whole} onView={setView} />;
 }
 
-function Heat({ slice, view, whole, onView }: { slice: Slice; view: View; whole: View; onView: (view: View) => void }) {
+function Heat({ slice, colors, view, whole, onView }: { slice: Slice; colors: Map<string, number>; view: View; whole: View; onView: (view: View) => void }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(800);
@@ -99,7 +99,7 @@ function Heat({ slice, view, whole, onView }: { slice: Slice; view: View; whole:
         g.beginPath(); g.rect(left, y, width - left, kRow - 2); g.clip();
         g.fillStyle = theme.stripe;
         g.fillRect(left, y, width - left, kRow - 2);
-        g.fillStyle = theme.palette[row % theme.palette.length]!;
+        g.fillStyle = theme.palette[colors.get(s.region) ?? row % theme.palette.length]!;
         for (let b = 0; b < s.counts.length; ++b) {
           if (!Number(s.counts[b])) continue;
           const x = left + (slice.first + b * slice.width - view.from) / perPx;
