@@ -207,9 +207,40 @@ void Evidence::FindKernels() {
                    [](const auto& a, const auto& b) { return a.total_ns > b.total_ns; });
 }
 
+std::set<std::string> Evidence::RecordedInside() const {
+  std::set<std::string> inside;
+  for (const PassLaunches& one : launches_) {
+    const std::string& backend = MeasuredAs(*one.pass).backend();
+    if ((backend != "scopes" && backend != "proton") || one.pass->result().trace_digest().empty()) continue;
+    const TextColumn kernel(*one.launches, "kernel");
+    const NumberColumn number(*one.launches, "launch");
+    absl::flat_hash_map<int64_t, std::string> names;
+    if (kernel && number)
+      for (uint64_t row = 0; row < one.launches->rows(); ++row)
+        names[static_cast<int64_t>(number[row])] = std::string(kernel[row]);
+    // The first chunk is enough: a program's kernels are recorded by turns or not at all.
+    sources_.trace(*one.pass, {}, [&](const chunk::Decoded& chunk) {
+      for (const chunk::TrackSlice& track : chunk.tracks)
+        if (const auto name = names.find(track.track.launch); track.count > 0 && name != names.end())
+          inside.insert(name->second);
+      return absl::CancelledError();
+    }).IgnoreError();
+    if (!inside.empty()) break;
+  }
+  return inside;
+}
+
 absl::Status Evidence::ChooseKernel(const v1::Subject& subject) {
   if (subject.kernel().empty()) {
     if (!kernels_.empty()) kernel_ = kernels_.front().name;
+    if (kernels_.size() > 1) {
+      const std::set<std::string> inside = RecordedInside();
+      for (const KernelUse& kernel : kernels_)
+        if (inside.contains(kernel.name)) {
+          kernel_ = kernel.name;
+          break;
+        }
+    }
   } else {
     std::vector<std::string> names, alike;
     for (const KernelUse& kernel : kernels_) {

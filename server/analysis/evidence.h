@@ -68,7 +68,8 @@ class Evidence {
   const v1::TaskInfo& task() const { return task_; }
   // All of the task, in any state, by ordinal.
   absl::Span<const v1::PassInfo> passes() const { return passes_; }
-  // What the answer is about.
+  // What the answer is about: the kernel asked for, else the one with most time of those whose regions were
+  // recorded, else of all.
   const std::string& kernel() const { return kernel_; }
   // Most time first.
   absl::Span<const KernelUse> kernels() const { return kernels_; }
@@ -136,6 +137,8 @@ class Evidence {
                   v1::Basis* basis) const;
   void FindKernels();
   absl::Status ChooseKernel(const v1::Subject& subject);
+  // Kernels whose regions a pass recorded.
+  std::set<std::string> RecordedInside() const;
   void ChooseCode();
 
   EvidenceSources sources_;

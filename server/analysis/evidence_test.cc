@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/analysis/columns.h"
 #include "server/analysis/pass_kind.h"
+#include "server/analysis/synthetic.h"
 #include "server/analysis/test_job.h"
 #include "server/store/blobs.h"
 #include "server/store/test_cluster.h"
@@ -26,6 +27,19 @@ std::string WhyLeftOut(const v1::Basis& basis, int64_t pass_id) {
     for (const int64_t id : set.pass_ids())
       if (id == pass_id) return set.left_out();
   return "not mentioned";
+}
+
+TEST_CASE("a kernel whose regions were recorded is the subject rather than a longer one") {
+  TestJob job;
+  job.Pass("activity", kLight).Add(LaunchTable({{"check(int)", 1000}, {"gemm(int)", 100}, {"copy(int)", 20}}));
+  SyntheticPass recorded({"mma"}, v1::CYCLES, 0.5);
+  recorded.Did(recorded.Warp("consumer", {.launch = 1}), 0, 10, 20);
+  recorded.Did(recorded.Warp("consumer", {.launch = 2}), 0, 10, 20);
+  job.Pass("scopes").Add(LaunchTable({{"check(int)", 1000}, {"gemm(int)", 110}, {"copy(int)", 20}})).Trace(recorded.Chunks());
+  CHECK(job.Gather().kernel() == "gemm(int)");
+  v1::Subject subject;
+  subject.set_kernel("check");
+  CHECK(job.Gather(subject).kernel() == "check(int)");
 }
 
 TEST_CASE("the kernel that took most time is the subject, unless one is named") {

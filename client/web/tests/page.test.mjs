@@ -167,8 +167,8 @@ test("the service page shows workers, addresses and limits", async (t) => {
   await page.getByText(/^http/).first().waitFor();
 });
 
-for (const hash of ["#/", "#/job/JOB", "#/job/JOB/timeline", "#/job/JOB/counters", "#/compare/JOB/JOB", "#/service"])
-  test(`${hash} works at 390 px in dark colours`, (t) => visit(t, hash.replaceAll("JOB", jobs.gemm), { width: 390, scheme: "dark" }).then(() => {}));
+for (const hash of ["#/", "#/job/JOB", "#/job/JOB/timeline", "#/job/JOB/counters", "#/compare/HOST/HOST2", "#/service"])
+  test(`${hash} works at 390 px in dark colours`, (t) => visit(t, hash.replace("JOB", jobs.gemm).replace("HOST2", jobs.host2).replace("HOST", jobs.host), { width: 390, scheme: "dark" }).then(() => {}));
 
 test("what is not there is said in words", async (t) => {
   const context = await browser.newContext();
