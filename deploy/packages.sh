@@ -2,6 +2,7 @@
 # Installs what Sextant needs from the distribution's packages, on Debian 12, Debian 13 and Ubuntu
 # 24.04. Does nothing when everything is there.
 #   deploy/packages.sh run|build|bundle|test…   which needs; each includes those before it
+#   deploy/packages.sh web                      what the web page is built with, where npm is not there
 set -euo pipefail
 
 run=(postgresql bubblewrap ca-certificates)
@@ -14,13 +15,20 @@ test=("${bundle[@]}" clang libclang-rt-dev clang-format python3 python3-pip pyth
 # libFuzzer's runtime has a package of its own on some releases.
 
 wanted=()
+# Node.js may have come from elsewhere, with its own npm.
+web() { command -v npm >/dev/null || wanted+=(nodejs npm); }
+# Ubuntu's package is a stub for a snap: there the page is tested with a browser that is already there.
+browser() {
+  command -v chromium >/dev/null || grep -q '^ID=ubuntu' /etc/os-release || wanted+=(chromium)
+}
 for need in "${@:-build}"; do
   case "$need" in
     run) wanted+=("${run[@]}") ;;
     build) wanted+=("${build[@]}") ;;
     bundle) wanted+=("${bundle[@]}") ;;
-    test) wanted+=("${test[@]}") ;;
-    *) echo "packages.sh: unknown need '$need'; there are run, build, bundle, test" >&2; exit 2 ;;
+    test) wanted+=("${test[@]}"); web; browser ;;
+    web) web ;;
+    *) echo "packages.sh: unknown need '$need'; there are run, build, bundle, test, web" >&2; exit 2 ;;
   esac
 done
 
