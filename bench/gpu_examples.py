@@ -69,7 +69,8 @@ def prepare(name, directory, small):
 def jobs_of(name, passes, skip):
     """The passes of each job."""
     program = PROGRAMS[name]
-    jobs = [["activity:light=1*3"] + ([f"{program.look}*{passes}"] if program.look else [])]
+    clean = 3 if program.look else passes
+    jobs = [[f"activity:light=1*{clean}"] + ([f"{program.look}*{passes}"] if program.look else [])]
     for other in OTHERS:
         backend = other.split(":")[0]
         if backend in skip or f"{name}:{backend}" in skip:
