@@ -37,6 +37,8 @@ struct Values {
   CriticalPathOptions critical_path;
   CostsOptions costs;
   HotspotsOptions hotspots;
+  DiagnosisOptions diagnosis;
+  ReportOptions report;
   TablesOptions tables;
   ExportOptions exported;
   UpOptions up;
@@ -252,10 +254,19 @@ void App::Looking() {
   TimelineFlags(timeline, v_.timeline);
   timeline->add_option("--kernel", v_.timeline.kernel, "Of traces that hold several, this one alone");
 
-  CLI::App* report = Command("report", "Show the report of a job",
-                             [this](Context& c) { return Report(c, v_.job_id, v_.task); });
+  CLI::App* report = Command("report", "One document from a job: findings, timeline, critical path, costs, passes",
+                             [this](Context& c) {
+                               v_.report.job_id = v_.job_id;
+                               v_.report.task = v_.task;
+                               return Report(c, v_.report);
+                             });
   JobId(report);
   Task(report);
+  report->add_option("--format", v_.report.format, "md, html (one file with its pictures), json, or tldr (2,000 tokens)")
+      ->check(CLI::IsMember({"md", "html", "json", "tldr", "text"}));
+  report->add_option("--section", v_.report.sections, "Only this section, repeatable")->expected(1)->take_all();
+  report->add_option("--kernel", v_.report.kernel, "About this kernel; default: all worth it");
+  report->add_option("-o,--output", v_.report.output, "Path; default: standard output");
 
   CLI::App* occupancy = About("occupancy", "How a kernel filled the GPU over time: CTAs, SMs, waves, the tail",
                               [this](Context& c) {
@@ -298,6 +309,12 @@ void App::Looking() {
         [this](Context& c) { return RegistersCommand(c, v_.subject); });
   About("roofline", "What a kernel achieves against what the chip can do",
         [this](Context& c) { return RooflineCommand(c, v_.subject); });
+  CLI::App* diagnosis = About("diagnosis", "What bounds the kernels, what to try, and what could not be judged",
+                              [this](Context& c) {
+                                v_.diagnosis.subject = v_.subject;
+                                return DiagnosisCommand(c, v_.diagnosis);
+                              });
+  diagnosis->add_option("--top", v_.diagnosis.top, "Findings, at most; default 10");
 
   CompareOptions& m = v_.compare;
   CLI::App* compare = Command("compare", "Is job B faster or slower than job A? Exits 1 when it is slower",

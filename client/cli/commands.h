@@ -143,8 +143,20 @@ struct HotspotsOptions {
 int HotspotsCommand(Context& context, const HotspotsOptions& options);
 int RegistersCommand(Context& context, const SubjectOptions& options);
 int RooflineCommand(Context& context, const SubjectOptions& options);
+struct DiagnosisOptions {
+  SubjectOptions subject;
+  uint32_t top = 0;           // findings; 0: the service's default
+};
+int DiagnosisCommand(Context& context, const DiagnosisOptions& options);
 
-int Report(Context& context, int64_t job_id, const std::string& task);
+struct ReportOptions {
+  int64_t job_id = 0;
+  std::string task, kernel;
+  std::string format;                  // md, html, json, tldr; empty: md, or json where that is asked for globally
+  std::vector<std::string> sections;
+  std::string output;                  // empty or "-": standard output
+};
+int Report(Context& context, const ReportOptions& options);
 
 struct ExportOptions {
   int64_t job_id = 0;

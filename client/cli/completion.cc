@@ -43,7 +43,7 @@ std::string Bash(const std::vector<CommandNames>& commands) {
       "  case $command in\n"
       "    completion) COMPREPLY=($(compgen -W \"bash zsh fish\" -- \"$word\")); return ;;\n"
       "    blobs) COMPREPLY=($(compgen -W \"list put get $options\" -f -- \"$word\")); return ;;\n"
-      "    job|watch|cancel|timeline|costs|critical-path|hotspots|registers|report|roofline|export|logs)\n"
+      "    job|watch|cancel|timeline|costs|critical-path|diagnosis|hotspots|registers|report|roofline|export|logs)\n"
       "      if [[ $word != -* ]]; then\n"
       "        COMPREPLY=($(compgen -W \"$(sextant jobs 2>/dev/null | awk 'NR > 1 { print $1 }')\" -- \"$word\")); return\n"
       "      fi ;;\n"
@@ -80,7 +80,7 @@ std::string Zsh(const std::vector<CommandNames>& commands) {
       "  esac\n"
       "  if [[ ${words[CURRENT]} == -* ]]; then compadd -- $options ", kGlobal, "\n"
       "  elif [[ $command == completion ]]; then compadd bash zsh fish\n"
-      "  elif [[ $command == (job|watch|cancel|timeline|costs|critical-path|hotspots|registers|report|roofline|export|logs) ]]; then\n"
+      "  elif [[ $command == (job|watch|cancel|timeline|costs|critical-path|diagnosis|hotspots|registers|report|roofline|export|logs) ]]; then\n"
       "    compadd -- ${(f)\"$(sextant jobs 2>/dev/null | awk 'NR > 1 { print $1 }')\"}\n"
       "  else _files; fi\n"
       "}\n"
@@ -104,7 +104,7 @@ std::string Fish(const std::vector<CommandNames>& commands) {
   }
   absl::StrAppend(&text,
                   "complete -c sextant -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n"
-                  "complete -c sextant -n '__fish_seen_subcommand_from job watch cancel timeline costs critical-path hotspots registers report roofline export logs' -f "
+                  "complete -c sextant -n '__fish_seen_subcommand_from job watch cancel timeline costs critical-path diagnosis hotspots registers report roofline export logs' -f "
                   "-a '(sextant jobs 2>/dev/null | awk \"NR > 1 { print \\$1 }\")'\n");
   return text;
 }

@@ -184,6 +184,9 @@ absl::StatusOr<v1::Registers> Service::GetRegisters(const v1::GetRegistersReques
 absl::StatusOr<v1::Roofline> Service::GetRoofline(const v1::GetRooflineRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetRoofline, request, kQueryTimeoutS);
 }
+absl::StatusOr<v1::Diagnosis> Service::GetDiagnosis(const v1::GetDiagnosisRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetDiagnosis, request, kQueryTimeoutS);
+}
 absl::StatusOr<v1::Report> Service::GetReport(const v1::GetReportRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetReport, request, kQueryTimeoutS);
 }

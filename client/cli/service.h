@@ -70,6 +70,7 @@ class Service {
   absl::StatusOr<v1::Hotspots> GetHotspots(const v1::GetHotspotsRequest& request);
   absl::StatusOr<v1::Registers> GetRegisters(const v1::GetRegistersRequest& request);
   absl::StatusOr<v1::Roofline> GetRoofline(const v1::GetRooflineRequest& request);
+  absl::StatusOr<v1::Diagnosis> GetDiagnosis(const v1::GetDiagnosisRequest& request);
   absl::StatusOr<v1::Report> GetReport(const v1::GetReportRequest& request);
   absl::StatusOr<v1::Comparison> CompareJobs(const v1::CompareJobsRequest& request);
   absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);

@@ -1,4 +1,4 @@
-// `sextant timeline`, `report`.
+// `sextant timeline`.
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/picture.h"
@@ -32,21 +32,6 @@ int TimelineCommand(Context& context, const TimelineOptions& options) {
   style.color = context.out_terminal.color;
   style.unicode = context.out_terminal.unicode && !options.ascii;
   context.out << DrawTimeline(*timeline, style) << std::flush;
-  return kOk;
-}
-
-int Report(Context& context, int64_t job_id, const std::string& task) {
-  v1::GetReportRequest request;
-  request.set_job_id(job_id);
-  request.set_task(task);
-  auto report = context.service().GetReport(request);
-  if (!report.ok()) return context.Fail(report.status());
-  if (context.json) {
-    context.PrintJson(*report);
-  } else {
-    context.out << EscapeLines(report->markdown());
-    if (report->markdown().empty() || report->markdown().back() != '\n') context.out << "\n";
-  }
   return kOk;
 }
 

@@ -17,7 +17,6 @@
 #include "server/analysis/region_costs.h"
 #include "server/analysis/registers.h"
 #include "server/analysis/roofline.h"
-#include "server/analysis/report.h"
 #include "server/analysis/timeline.h"
 #include "server/analysis/variation.h"
 
@@ -161,28 +160,6 @@ absl::StatusOr<v1::GetTableResponse> Analysis::Table(const v1::GetTableRequest& 
                               request.max_rows() == 0 ? 1000 : request.max_rows(),
                               {request.columns().begin(), request.columns().end()}));
   return response;
-}
-
-absl::StatusOr<v1::Report> Analysis::Report(const v1::GetReportRequest& request) {
-  ASSIGN_OR_RETURN(const auto job, reads_->Job(request.job_id()));
-  auto task = FindTask(request.job_id(), request.task());
-  // Without one profile task the report is about all passes of the job.
-  if (!task.ok() && !request.task().empty()) return task.status();
-  const std::string path = task.ok() ? task->path() : "";
-  ASSIGN_OR_RETURN(const auto passes, Passes(request.job_id(), path));
-  ASSIGN_OR_RETURN(const auto launches, Launches(passes));
-  const auto certificates = Perturbations(launches);
-  absl::StatusOr<v1::Timeline> timeline = v1::Timeline();
-  if (!task.ok()) {
-    timeline = task.status();
-  } else {
-    v1::GetTimelineRequest wanted;
-    wanted.set_job_id(request.job_id());
-    wanted.set_max_instances(std::min<uint32_t>(limits_.max_timeline_instances(), 100));
-    timeline = MakeTimeline({&reader_, traces_, &samples_, limits_}, wanted, *task, passes,
-                            KnowledgeOf(launches));
-  }
-  return MakeReport(job, path, passes, timeline, certificates);
 }
 
 }  // namespace sextant::analysis

@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "sextant/v1/sextant.pb.h"
 #include "server/analysis/evidence.h"
+#include "server/analysis/facts.h"
 #include "server/analysis/pass_tables.h"
 #include "server/analysis/perturbation.h"
 #include "server/analysis/sample_cache.h"
@@ -54,6 +55,8 @@ class Analysis {
   absl::StatusOr<v1::Hotspots> Hotspots(const v1::GetHotspotsRequest& request);
   absl::StatusOr<v1::Registers> Registers(const v1::GetRegistersRequest& request);
   absl::StatusOr<v1::Roofline> Roofline(const v1::GetRooflineRequest& request);
+  // Of the kernel named, or of those that take 5 % of the GPU's time or more, at most four.
+  absl::StatusOr<v1::Diagnosis> Diagnosis(const v1::GetDiagnosisRequest& request);
 
   // Likewise.
   absl::StatusOr<v1::OccupancyOverTime> Occupancy(const v1::GetOccupancyRequest& request);
@@ -73,6 +76,13 @@ class Analysis {
   absl::StatusOr<Evidence> Gather(const v1::Subject& subject);
   // Samples of these passes, of all kernels, as the timeline reads them.
   SampleReader Samples();
+  // Of the kernel named, or each of those worth it; at least one.
+  absl::StatusOr<std::vector<Evidence>> KernelsWorthIt(const v1::Subject& subject);
+  // Asks all other analyses, and gathers what else the rules need. What cannot be had is absent, and `basis` says
+  // why.
+  absl::StatusOr<Facts> FactsAbout(const Evidence& evidence, const v1::Subject& subject, v1::Basis* basis);
+  static v1::Diagnosis DiagnoseWith(const std::vector<Evidence>& kernels, const std::vector<Facts>& facts, uint32_t top,
+                                    v1::Basis basis);
   absl::StatusOr<v1::TaskInfo> FindTask(int64_t job_id, const std::string& path) {
     return FindProfileTask(reads_, limits_, job_id, path);
   }

@@ -202,6 +202,8 @@ absl::Status BuiltinRunner::Compute(const v1::Assignment& assignment, v1::PassRe
     json = JsonOf(analysis, &Analysis::Registers, job_id, task);
   } else if (name == "roofline") {
     json = JsonOf(analysis, &Analysis::Roofline, job_id, task);
+  } else if (name == "diagnosis") {
+    json = JsonOf(analysis, &Analysis::Diagnosis, job_id, task);
   }
   RETURN_IF_ERROR(json.status());
   return Keep(absl::StrCat(name, ".json"), *json, result);

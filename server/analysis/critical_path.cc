@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -262,13 +263,23 @@ class PathFinder {
     std::vector<v1::WhatIf> wanted(request_.what_if().begin(), request_.what_if().end());
     const v1::CriticalPathAt& at = *out_.paths().rbegin();
     if (wanted.empty()) {
+      std::map<std::string, std::set<std::string>> roles;   // that record a region
+      for (const v1::PathShare& share : at.shares()) roles[share.region()].insert(share.role());
+      std::set<std::string> asked;
       for (const v1::PathShare& share : at.shares()) {
         if (wanted.size() == kDefaultWhatIfs || share.on_path_ns() <= 0) break;
-        if (share.region() == RunNames::kOutside) continue;
+        if (share.region() == RunNames::kOutside || !asked.insert(share.region()).second) continue;
         v1::WhatIf& what = wanted.emplace_back();
-        what.set_role(share.role());
+        if (roles[share.region()].size() == 1) what.set_role(share.role());
         what.set_region(share.region());
         what.set_shorten_pct(kDefaultShortenPct);
+      }
+      // What an exposed wait costs in all.
+      for (size_t i = 0, n = wanted.size(); i < n; ++i) {
+        if (!absl::StartsWith(wanted[i].region(), "wait ")) continue;
+        v1::WhatIf what = wanted[i];
+        what.set_shorten_pct(100);
+        wanted.push_back(std::move(what));
       }
     }
     std::vector<double> spans;

@@ -16,7 +16,8 @@ namespace sextant::analysis {
 //
 // What-if: the graph of each run around the median is replayed with the region's instances shortened
 // (those of a wait: its lag); predicted_ns is the median span times the median ratio. Without requests the
-// regions with the largest shares of the median path are shortened by 10 %.
+// regions with the largest shares of the median path are shortened by 10 %, in all roles that record them, and
+// waits among them also by all.
 //
 // At most about four million events of traces are read: of more, every n-th pass. Of runs with
 // more than two million events none is judged. Notes say so.

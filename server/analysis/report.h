@@ -1,22 +1,28 @@
-// How a task (or job) went and what stands out in it, for reading. Says only what the timeline shows;
-// why it is so is the business of further analysis.
+// One document from a job: a summary, findings, sections with tables and pictures, and what could not be judged.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/analysis/sections/section.h"
 #include "sextant/v1/sextant.pb.h"
 
 namespace sextant::analysis {
 
-// `task` is empty when the report is about all passes of the job. A timeline that could not be made
-// gives its reason to the report. Tables: "regions", "roles", "perturbation", "passes",
-// "environment".
-// FAILED_PRECONDITION: no pass is planned yet.
-absl::StatusOr<v1::Report> MakeReport(const v1::JobInfo& job, const std::string& task,
-                                      const std::vector<v1::PassInfo>& passes,
-                                      const absl::StatusOr<v1::Timeline>& timeline,
-                                      const std::vector<v1::Perturbation>& certificates);
+// Bytes of Report.tldr, at most: about 2,000 tokens.
+inline constexpr size_t kMaxTldrBytes = 8000;
+
+// Fields, and the text that `format` asks for: unspecified or MARKDOWN `markdown`, HTML `html`, TLDR `tldr`. Only the
+// `sections` named (empty: all); INVALID_ARGUMENT: there is none of that name. FAILED_PRECONDITION: no pass is
+// planned yet. `tables` has "passes" and "environment" too, for readers that know no sections.
+absl::StatusOr<v1::Report> MakeReport(const ReportInputs& inputs, const std::string& task, v1::ReportFormat format,
+                                      const std::vector<std::string>& sections);
+
+// One text each, from the fields. Everything a workload named is data: it is escaped, and cut.
+std::string ReportMarkdown(const v1::Report& report);
+std::string ReportHtml(const v1::Report& report);
+// `inputs` for what the fields do not have in short form.
+std::string ReportTldr(const v1::Report& report, const ReportInputs& inputs);
 
 }  // namespace sextant::analysis

@@ -5,12 +5,12 @@
 #include <utility>
 
 #include "proto/status/status.h"
-#include "server/analysis/role_inference.h"
 
 namespace sextant::analysis {
 namespace {
 
 constexpr size_t kMaxRunsOfPass = 65536;
+constexpr char kUnnamedRole[] = "all warps";
 
 // Spread evenly over launches and CTAs, and the same every time.
 uint64_t Draw(const RunKey& key) {
@@ -89,8 +89,9 @@ absl::StatusOr<std::vector<RecordedRun>> Runs::Read(const v1::PassInfo& pass,
                               if (found == at.end()) continue;
                               RunWarp& warp = warps[found->second][slice.track.warp];
                               warp.warp = slice.track.warp;
-                              warp.role = Intern(&names_.roles, &role_ids_,
-                                                 LaneName(chunk.header, slice.track));
+                              const bool named = slice.track.role < static_cast<uint32_t>(chunk.header.roles_size());
+                              const std::string role = named ? chunk.header.roles(static_cast<int>(slice.track.role)) : "";
+                              warp.role = Intern(&names_.roles, &role_ids_, role.empty() ? kUnnamedRole : role);
                               warp.head_lost |= slice.track.from_tail || slice.track.dropped > 0;
                               for (uint32_t i = slice.begin; i < slice.begin + slice.count; ++i) {
                                 uint32_t& region = regions[chunk.region[i]];

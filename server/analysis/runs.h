@@ -29,7 +29,8 @@ struct RecordedRun {
   std::vector<RunWarp> warps;
 };
 
-// Owns the names of regions, roles and barriers, which are the same for all passes. One thread.
+// Owns the names of regions, roles and barriers, which are the same for all passes. Warps that named no role
+// are one, "all warps". One thread.
 class Runs {
  public:
   explicit Runs(const Evidence& evidence) : evidence_(evidence) {}

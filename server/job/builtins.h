@@ -7,6 +7,7 @@ namespace sextant::job {
 inline constexpr const char* kBuiltinAnalyses[] = {
     "costs",
     "critical_path",
+    "diagnosis",
     "hotspots",
     "occupancy",
     "registers",

@@ -72,4 +72,14 @@ grpc::ServerUnaryReactor* SextantService::GetRoofline(grpc::CallbackServerContex
   });
 }
 
+grpc::ServerUnaryReactor* SextantService::GetDiagnosis(grpc::CallbackServerContext* context,
+                                                       const v1::GetDiagnosisRequest* request,
+                                                       v1::Diagnosis* response) {
+  return Answer(context, "GetDiagnosis", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+    RETURN_IF_ERROR(Check(limits(), *request));
+    ASSIGN_OR_RETURN(*response, rooms_.analysis->Diagnosis(*request));
+    return absl::OkStatus();
+  });
+}
+
 }  // namespace sextant::rpc

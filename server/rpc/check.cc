@@ -12,8 +12,10 @@ namespace {
 constexpr size_t kDigestBytes = 32;
 constexpr size_t kMaxProgramNameBytes = 4096;   // a demangled kernel's
 constexpr int kMaxWhatIfs = 64;
+constexpr int kMaxSections = 100;
 constexpr uint32_t kMaxPathSteps = 10'000;
 constexpr uint32_t kMaxHotspots = 1000;
+constexpr uint32_t kMaxFindings = 1000;
 
 template <typename... Parts>
 absl::Status Wrong(const Parts&... parts) {
@@ -277,7 +279,17 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRooflineRequest
   return Check(limits, request.subject());
 }
 
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetDiagnosisRequest& request) {
+  if (request.top() > kMaxFindings) return Wrong("top: ", request.top(), ", at most ", kMaxFindings);
+  return Check(limits, request.subject());
+}
+
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request) {
+  if (request.sections_size() > kMaxSections)
+    return Wrong("sections: ", request.sections_size(), ", at most ", kMaxSections);
+  for (int i = 0; i < request.sections_size(); ++i)
+    if (auto status = Name(absl::StrCat("sections[", i, "]"), request.sections(i)); !status.ok()) return status;
+  if (auto status = Name("kernel", request.kernel()); !status.ok()) return status;
   return All({JobId(request.job_id()), Path("task", request.task(), limits)});
 }
 

@@ -36,6 +36,7 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRegionCostsRequ
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetHotspotsRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRegistersRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetRooflineRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetDiagnosisRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::GetReportRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::CompareJobsRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request);

@@ -88,6 +88,7 @@ TEST_CASE("every wrong field of a request is named") {
   CHECK_THAT(Complaint<v1::GetHotspotsRequest>("subject { job_id: 1 } within: 'a\\nb'"),
              StartsWith("within: must not contain control characters"));
   CHECK(Complaint<v1::GetHotspotsRequest>("subject { job_id: 1 } by: 'line' top: 1000").empty());
+  CHECK_THAT(Complaint<v1::GetDiagnosisRequest>("subject { job_id: 1 } top: 1001"), StartsWith("top: 1001"));
   CHECK_THAT(Complaint<v1::QueryRequest>(""), StartsWith("sql: required"));
   CHECK_THAT(Complaint<v1::QueryRequest>("sql: 'SELECT 1' timeout_s: -1"), StartsWith("timeout_s: "));
   CHECK_THAT(Complaint<v1::ExportTraceRequest>("job_id: 1"), StartsWith("format: 0 is unknown"));

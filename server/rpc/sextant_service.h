@@ -39,13 +39,15 @@ using CallbackSextant = v1::Sextant::WithCallbackMethod_FindMissingBlobs<
             v1::Sextant::WithCallbackMethod_DescribeService<CallbackJobs>>>>>>>>>;
 
 using CallbackAnalyses =
-    v1::Sextant::WithCallbackMethod_GetOccupancy<
-    v1::Sextant::WithCallbackMethod_GetVariation<
     v1::Sextant::WithCallbackMethod_GetCriticalPath<
-    v1::Sextant::WithCallbackMethod_GetRegionCosts<
+    v1::Sextant::WithCallbackMethod_GetDiagnosis<
     v1::Sextant::WithCallbackMethod_GetHotspots<
+    v1::Sextant::WithCallbackMethod_GetOccupancy<
+    v1::Sextant::WithCallbackMethod_GetRegionCosts<
     v1::Sextant::WithCallbackMethod_GetRegisters<
-    v1::Sextant::WithCallbackMethod_GetRoofline<CallbackSextant>>>>>>>;
+    v1::Sextant::WithCallbackMethod_GetRoofline<
+    v1::Sextant::WithCallbackMethod_GetVariation<
+        CallbackSextant>>>>>>>>;
 
 class SextantService final : public CallbackAnalyses {
  public:
@@ -139,6 +141,9 @@ class SextantService final : public CallbackAnalyses {
                                          const v1::GetRegistersRequest* request, v1::Registers* response) override;
   grpc::ServerUnaryReactor* GetRoofline(grpc::CallbackServerContext* context,
                                         const v1::GetRooflineRequest* request, v1::Roofline* response) override;
+  grpc::ServerUnaryReactor* GetDiagnosis(grpc::CallbackServerContext* context,
+                                         const v1::GetDiagnosisRequest* request,
+                                         v1::Diagnosis* response) override;
   grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
                                       const v1::GetReportRequest* request,
                                       v1::Report* response) override;

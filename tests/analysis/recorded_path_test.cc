@@ -48,7 +48,7 @@ TEST_CASE("the path through the pipelined GEMM goes round its ring, and ends in 
   CHECK(path.edges(1).count() == path.ctas() * (32 - 4));
   for (const v1::WhatIfResult& one : path.what_if()) {
     CHECK(one.predicted_ns() < one.span_ns());
-    CHECK(one.speedup_pct() < 10);
+    CHECK(one.speedup_pct() < (one.what().shorten_pct() > 99 ? 20 : 10));
   }
 }
 

@@ -1,0 +1,84 @@
+// What is known of one kernel, as the rules of the diagnosis take it: numbers with what they stand on.
+// Everything may be missing.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "sextant/v1/sextant.pb.h"
+
+namespace sextant::analysis {
+
+struct Fact {
+  double value = NAN;
+  std::string evidence;             // "counters dram__throughput…: 92.1 % (p12)"
+  std::vector<int64_t> pass_ids;
+
+  bool known() const { return std::isfinite(value); }
+};
+
+struct Facts {
+  std::string kernel;               // as in tables; "": CPU threads alone
+  double share_of_gpu_time = NAN;   // of all kernels of the task
+
+  // Time.
+  Fact clean_ns;                    // median duration of a clean launch
+  Fact clean_spread;                // (P80 − P20) ÷ P50 of clean launches
+  uint64_t clean_launches = 0;
+  Fact idle_share;                  // gaps between kernels ÷ (gaps + kernels); gaps of less than 100 µs
+  double gaps_per_pass = 0;         // of them
+  Fact mean_kernel_ns;              // of all kernels
+
+  // Clock.
+  Fact clock_mhz;                   // of the SMs while it was measured
+  Fact max_clock_mhz;
+  Fact throttled_share;             // of the time of the measuring passes
+  std::string throttle_reasons;     // "power cap"; "": none
+
+  // By name as counted, of a launch (docs/counters.md).
+  std::map<std::string, Fact, std::less<>> metrics;
+  const Fact& Metric(absl::string_view name) const;
+  double sms = NAN;                 // of the device
+  Fact ctas;                        // of a launch
+  Fact ctas_per_sm;                 // that fit on an SM, by the launch's occupancy
+  // Share of warp time by stall reason, "selected" included: of counters, else of samples.
+  std::map<std::string, Fact, std::less<>> stalls;
+
+  // Of them, the part of "barrier" that is waiting for groups of asynchronous products (WARPGROUP.DEPBAR counts
+  // as a barrier), not for other warps.
+  Fact product_wait_share;
+
+  // Answers of the other analyses about this kernel; absent: they could not be had.
+  std::optional<v1::CriticalPath> path;
+  std::optional<v1::RegionCosts> costs;
+  std::optional<v1::Registers> registers;
+  std::optional<v1::Roofline> roofline;
+  std::optional<v1::OccupancyOverTime> occupancy;
+  std::optional<v1::Variation> variation;
+  std::optional<v1::Timeline> timeline;
+  std::vector<v1::Perturbation> perturbation;   // of the kernel
+
+  // Where its global loads and stores stand, and how wide they are: bytes a thread asks for, of all
+  // executed ones. NAN: not known.
+  Fact load_bytes_per_thread;
+  Fact store_bytes_per_thread;
+};
+
+// A metric that is made from others: executed additions, multiplications and FMAs of 32 bits by threads ÷ (128
+// lanes × SMs × active cycles), in %.
+inline constexpr char kFp32PipeUse[] = "fp32 instructions of threads / (128 lanes x SMs x active cycles)";
+
+// "counters NAME: 92.1 % (p12)". Names are cut to 160 bytes.
+Fact MakeFact(absl::string_view backend, absl::string_view name, double value, absl::string_view unit,
+              std::vector<int64_t> pass_ids);
+// "p3, p4, p5 and 17 more".
+std::string PassNames(const std::vector<int64_t>& ids);
+// Four significant digits, thousands apart: "92.1", "1,048,576".
+std::string Figure(double value);
+
+}  // namespace sextant::analysis

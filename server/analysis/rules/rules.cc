@@ -1,0 +1,51 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "server/analysis/rules/rule.h"
+
+namespace sextant::analysis {
+
+v1::Finding* Judgement::Say(std::string claim, absl::string_view confidence, double saves_share,
+                            absl::string_view formula, std::initializer_list<const Fact*> stands_on) {
+  v1::Finding& finding = findings.emplace_back();
+  finding.set_claim(std::move(claim));
+  finding.set_confidence(std::string(confidence));
+  finding.set_saves_share(std::isnan(saves_share) ? saves_share : std::clamp(saves_share, 0.0, 1.0));
+  std::vector<int64_t> passes;
+  for (const Fact* fact : stands_on) {
+    if (!fact->known()) continue;
+    finding.add_evidence(fact->evidence);
+    passes.insert(passes.end(), fact->pass_ids.begin(), fact->pass_ids.end());
+  }
+  if (!formula.empty() && !std::isnan(saves_share))
+    finding.add_evidence(absl::StrCat("saves at most ", Percent(finding.saves_share()), ": ", formula));
+  std::sort(passes.begin(), passes.end());
+  passes.erase(std::unique(passes.begin(), passes.end()), passes.end());
+  for (const int64_t id : passes) finding.add_pass_ids(id);
+  return &finding;
+}
+
+void Judgement::Abstain(absl::string_view question, absl::string_view why, absl::string_view pass) {
+  v1::Abstention& abstention = abstentions.emplace_back();
+  abstention.set_question(std::string(question));
+  abstention.set_why(std::string(why));
+  abstention.set_pass(std::string(pass));
+}
+
+absl::Span<const Rule> Rules() {
+  static const auto* const rules = [] {
+    auto* const all = new std::vector<Rule>();
+    for (const auto& group : {BoundRules(), AccessRules(), PipelineRules(), MeasurementRules(), RecordingRules()})
+      all->insert(all->end(), group.begin(), group.end());
+    return all;
+  }();
+  return *rules;
+}
+
+std::string Percent(double share) {
+  const double percent = 100 * share;
+  return absl::StrFormat("%.*f %%", std::abs(percent) < 9.95 ? 1 : 0, percent);
+}
+
+}  // namespace sextant::analysis

@@ -1,0 +1,28 @@
+// All kernels of the task by the time they take.
+#include "absl/strings/str_cat.h"
+#include "server/analysis/rules/rule.h"
+#include "server/analysis/sections/section.h"
+#include "server/analysis/text.h"
+
+namespace sextant::analysis {
+
+void WriteKernels(const ReportInputs& inputs, v1::ReportSection* out) {
+  if (inputs.kernel_times.empty()) return;
+  TableWriter table(out, "kernels");
+  table.set_most(25);
+  table.Column("kernel").Column("a pass").Column("share");
+  for (const v1::NamedShare& one : inputs.kernel_times)
+    table.Row({Shown(one.name()), Duration(one.value()), ShareText(one.share())});
+  table.End(out);
+  Say(out, absl::StrCat(inputs.kernel_times.size(),
+                        inputs.kernel_times.size() == 1 ? " kernel was launched." : " kernels were launched."));
+  for (const Facts& facts : inputs.kernels) {
+    if (!facts.idle_share.known()) continue;
+    Say(out, absl::StrCat("From the first launch to the end of the last the GPU was idle ",
+                          Percent(facts.idle_share.value), " of the time."));
+    StandsOn(facts.idle_share, out);
+    break;
+  }
+}
+
+}  // namespace sextant::analysis

@@ -1,0 +1,97 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "proto/chunk/names.h"
+#include "server/analysis/evidence.h"
+#include "server/analysis/sections/section.h"
+
+namespace sextant::analysis {
+
+absl::Span<const Section> Sections() {
+  static constexpr Section kSections[] = {
+      {"bottleneck", "What bounds it", WriteBottleneck},
+      {"kernels", "Kernels", WriteKernels},
+      {"timeline", "Statistical timeline", WriteTimeline},
+      {"loops", "Loops and overlap", WriteLoops},
+      {"critical-path", "Critical path", WriteCriticalPath},
+      {"region-costs", "Instructions and stalls of regions", WriteRegionCosts},
+      {"variation", "What varies", WriteVariation},
+      {"occupancy", "Occupancy, waves, tail", WriteOccupancy},
+      {"registers", "Registers and spills", WriteRegisters},
+      {"roofline", "Roofline and speed of light", WriteRoofline},
+      {"stalls", "What warps wait for", WriteStalls},
+      {"counters", "Counters", WriteCounters},
+      {"perturbation", "How much the instruments disturbed", WritePerturbation},
+      {"passes", "Passes", WritePasses},
+      {"environment", "Environment", WriteEnvironment},
+  };
+  return kSections;
+}
+
+std::string Shown(absl::string_view name) {
+  if (name.size() <= kMaxNameBytes) return chunk::CleanName({name.data(), name.size()}, name.size());
+  return absl::StrCat(chunk::CleanName({name.data(), kMaxNameBytes - 3}, kMaxNameBytes - 3), "…");
+}
+
+std::string KernelTitle(const std::string& kernel) {
+  return kernel.empty() ? "CPU threads" : Shown(ShortKernel(kernel));
+}
+
+std::string ShareText(double share) {
+  return std::isfinite(share) ? absl::StrFormat("%.1f %%", 100 * share) : "–";
+}
+
+void TableWriter::Row(const std::vector<std::string>& cells) {
+  if (table_->rows_size() >= most_) {
+    ++left_out_;
+    return;
+  }
+  v1::Row* row = table_->add_rows();
+  for (const std::string& cell : cells) row->add_cells()->set_text(cell);
+}
+
+void TableWriter::End(v1::ReportSection* section) {
+  if (left_out_ > 0)
+    section->add_notes(absl::StrCat("table ", table_->name(), ": ", left_out_, " more rows are left out"));
+}
+
+namespace {
+
+void AddPass(int64_t id, v1::ReportSection* out) {
+  auto* ids = out->mutable_pass_ids();
+  const auto at = std::lower_bound(ids->begin(), ids->end(), id);
+  if (at != ids->end() && *at == id) return;
+  const auto index = at - ids->begin();
+  ids->Add(id);
+  std::rotate(ids->begin() + index, ids->end() - 1, ids->end());
+}
+
+}  // namespace
+
+void StandsOn(const v1::Basis& basis, v1::ReportSection* out) {
+  for (const v1::PassSet& set : basis.passes())
+    if (set.left_out().empty())
+      for (const int64_t id : set.pass_ids()) AddPass(id, out);
+}
+
+void StandsOn(const Fact& fact, v1::ReportSection* out) {
+  for (const int64_t id : fact.pass_ids) AddPass(id, out);
+}
+
+void NotesOf(const v1::Basis& basis, v1::ReportSection* out) {
+  for (const std::string& note : basis.notes()) out->add_notes(note);
+  for (const v1::Abstention& one : basis.abstentions())
+    out->add_notes(absl::StrCat("not judged: ", one.question(), ": ", one.why(),
+                                one.pass().empty() ? "" : absl::StrCat(" (--pass ", one.pass(), ")")));
+}
+
+void Say(v1::ReportSection* out, absl::string_view sentence) {
+  out->set_summary(absl::StrCat(out->summary(), out->summary().empty() ? "" : " ", sentence));
+}
+
+std::string TableName(const ReportInputs& inputs, const Facts& facts, absl::string_view name) {
+  return inputs.kernels.size() > 1 ? absl::StrCat(KernelTitle(facts.kernel), ": ", name) : std::string(name);
+}
+
+}  // namespace sextant::analysis
