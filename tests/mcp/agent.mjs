@@ -69,7 +69,7 @@ const wrong = await call('hotspots', { job_id: first.job_id, by: 'colour' });
 let unknown = '';
 try { await call('no_such_tool', {}); } catch (error) { unknown = String(error.message ?? error); }
 await client.close();
-console.log(JSON.stringify({ tools, resources, guide, schema, service, first, again, second, events, later, diagnosis,
+const answers = JSON.stringify({ tools, resources, guide, schema, service, first, again, second, events, later, diagnosis,
   timeline, compared, rows, artifact, missing, wrong, unknown, sizes,
-  version: client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? '' }));
-process.exit(0);
+  version: client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? '' });
+process.stdout.write(`${answers}\n`, () => process.exit(0));   // a pipe holds less than this: exit when it was read

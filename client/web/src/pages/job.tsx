@@ -99,7 +99,7 @@ function Kernels({ jobId, task, kernel, version, onKernel }: { jobId: bigint; ta
   const list = useCall(`${jobId}/${task}/${version}`, (signal) => call(Sextant.method.getHotspots, { subject: { jobId, task }, by: "kernel", top: 50 }, signal));
   const kernels = list.value?.hotspots ?? [];
   if (kernels.length < 2) return null;
-  return <label>Kernel <select value={kernel} onChange={(e) => onKernel(e.currentTarget.value)}><option value="">the longest</option>{kernels.map((k) => <option value={k.name}>{shortKernel(k.name)}</option>)}</select></label>;
+  return <label>Kernel <select onChange={(e) => onKernel(e.currentTarget.value)}><option value="" selected={!kernel}>the most telling</option>{kernels.map((k) => <option value={k.name} selected={kernel === k.name || k.name.startsWith(`${kernel}(`)}>{shortKernel(k.name)}</option>)}</select></label>;
 }
 
 function Overview({ jobId, tasks, task, version, events }: { jobId: bigint; tasks: TaskInfo[]; task: string; version: number; events: Event[] }) {
