@@ -30,10 +30,12 @@ absl::StatusOr<std::vector<Evidence>> Analysis::KernelsWorthIt(const v1::Subject
   for (const KernelUse& use : uses) total += use.total_ns;
   kernels.push_back(std::move(first));
   if (!subject.kernel().empty()) return kernels;
-  for (size_t i = 1; i < uses.size() && kernels.size() < kMostKernels; ++i) {
-    if (uses[i].total_ns < kWorthIt * total) break;
+  const std::string chosen = kernels.front().kernel();   // not always the one that took most time
+  for (const KernelUse& use : uses) {
+    if (kernels.size() == kMostKernels || use.total_ns < kWorthIt * total) break;
+    if (use.name == chosen) continue;
     v1::Subject of = subject;
-    of.set_kernel(uses[i].name);
+    of.set_kernel(use.name);
     ASSIGN_OR_RETURN(Evidence evidence, Gather(of));
     kernels.push_back(std::move(evidence));
   }

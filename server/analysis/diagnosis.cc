@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/analysis/evidence.h"
 #include "server/analysis/rules/rule.h"
 #include "server/analysis/text.h"
 
@@ -27,7 +26,7 @@ double Weight(const Facts& facts) {
 
 // One sentence about one kernel: its time, what bounds it, what promises most.
 std::string VerdictOn(const Facts& facts, const std::vector<const v1::Finding*>& findings) {
-  std::string verdict = facts.kernel.empty() ? "The program" : ShortKernel(facts.kernel);
+  std::string verdict = facts.kernel.empty() ? "The program" : KernelTitle(facts.kernel);
   if (facts.clean_ns.known())
     absl::StrAppend(&verdict, " takes ", Duration(facts.clean_ns.value), " a launch");
   const v1::Finding* bound = nullptr;
@@ -80,7 +79,7 @@ v1::Diagnosis Diagnose(absl::Span<const Facts> kernels, uint32_t top) {
       }
       for (v1::Abstention& abstention : judgement.abstentions) {
         if (kernels.size() > 1 && !facts.kernel.empty())
-          abstention.set_question(absl::StrCat(ShortKernel(facts.kernel), ": ", abstention.question()));
+          abstention.set_question(absl::StrCat(KernelTitle(facts.kernel), ": ", abstention.question()));
         if (asked.insert(abstention.question()).second) abstentions.push_back(std::move(abstention));
       }
     }

@@ -5,6 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "proto/chunk/names.h"
+#include "server/analysis/evidence.h"
 #include "server/analysis/text.h"
 
 namespace sextant::analysis {
@@ -35,6 +38,16 @@ std::string PassNames(const std::vector<int64_t>& ids) {
   for (size_t i = 0; i < std::min(ids.size(), kShownPasses); ++i) names.push_back(absl::StrCat("p", ids[i]));
   return absl::StrCat(absl::StrJoin(names, ", "),
                       ids.size() > kShownPasses ? absl::StrCat(" and ", ids.size() - kShownPasses, " more") : "");
+}
+
+std::string Shown(absl::string_view name) {
+  if (name.size() <= kMaxNameBytes) return chunk::CleanName({name.data(), name.size()}, name.size());
+  return absl::StrCat(chunk::CleanName({name.data(), kMaxNameBytes - 3}, kMaxNameBytes - 3), "…");
+}
+
+std::string KernelTitle(const std::string& kernel) {
+  if (kernel.empty()) return "CPU threads";
+  return Shown(ShortKernel(absl::StrReplaceAll(kernel, {{"(anonymous namespace)::", ""}})));
 }
 
 std::string Figure(double value) {

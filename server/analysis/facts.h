@@ -78,6 +78,12 @@ Fact MakeFact(absl::string_view backend, absl::string_view name, double value, a
               std::vector<int64_t> pass_ids);
 // "p3, p4, p5 and 17 more".
 std::string PassNames(const std::vector<int64_t>& ids);
+inline constexpr size_t kMaxNameBytes = 120;   // of a name from a program, as shown
+
+// Valid UTF-8 of at most kMaxNameBytes, "…" where it was cut.
+std::string Shown(absl::string_view name);
+// What stands before the parameters of a kernel's name, as shown; "CPU threads" for "".
+std::string KernelTitle(const std::string& kernel);
 // Four significant digits, thousands apart: "92.1", "1,048,576".
 std::string Figure(double value);
 

@@ -113,6 +113,24 @@ class H200(ServiceTest):
         self.assertNotEqual(missing.code, 0)
         self.assertIn("kernel:", missing.err)
 
+    def test_the_report_of_a_job_is_one_document_in_each_format(self):
+        job, _ = self.replay("gemm_ws")
+        diagnosis = self.service.ok("--format", "json", "diagnosis", job).json()
+        self.assertEqual(diagnosis["verdict"].count("gemm_ws takes "), 1)
+        self.assertEqual(diagnosis["verdict"].count("check takes "), 1)
+        asked = self.service.ok("--format", "json", "diagnosis", job, "--kernel", "gemm_ws").json()
+        self.assertIn("critical-region", {finding["rule"] for finding in asked["findings"]})
+        page = self.service.dir / "report.html"
+        self.service.ok("report", job, "--format", "html", "-o", page)
+        html = page.read_text()
+        self.assertIn("<svg", html)
+        self.assertNotIn("<script", html)
+        self.assertLessEqual(len(self.service.ok("report", job, "--format", "tldr").out.encode()), 8000)
+        section = self.service.ok("report", job, "--section", "critical-path").out
+        self.assertIn("shares of the critical path", section)
+        self.assertNotIn("## Environment", section)
+        self.assertEqual(self.service.cli("report", job, "--section", "nothing").code, 5)
+
     def test_every_recording_plays(self):
         for example in sorted(RECORDINGS.iterdir()):
             with self.subTest(example.name):

@@ -53,13 +53,8 @@ void WriteEnvironment(const ReportInputs& inputs, v1::ReportSection* out);
 
 // ---- for those who write them --------------------------------------------------------------------
 
-inline constexpr size_t kMaxNameBytes = 120;     // of a name from a program, as shown
 inline constexpr int kMaxRows = 60;              // of a table, unless it says otherwise
 
-// "gemm_ws", cut; "CPU threads" for "".
-std::string KernelTitle(const std::string& kernel);
-// Valid UTF-8 of at most kMaxNameBytes, "…" where it was cut.
-std::string Shown(absl::string_view name);
 // "38.5 %"; "–" for NaN.
 std::string ShareText(double share);
 

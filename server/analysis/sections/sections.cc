@@ -2,8 +2,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "proto/chunk/names.h"
-#include "server/analysis/evidence.h"
 #include "server/analysis/sections/section.h"
 
 namespace sextant::analysis {
@@ -27,15 +25,6 @@ absl::Span<const Section> Sections() {
       {"environment", "Environment", WriteEnvironment},
   };
   return kSections;
-}
-
-std::string Shown(absl::string_view name) {
-  if (name.size() <= kMaxNameBytes) return chunk::CleanName({name.data(), name.size()}, name.size());
-  return absl::StrCat(chunk::CleanName({name.data(), kMaxNameBytes - 3}, kMaxNameBytes - 3), "…");
-}
-
-std::string KernelTitle(const std::string& kernel) {
-  return kernel.empty() ? "CPU threads" : Shown(ShortKernel(kernel));
 }
 
 std::string ShareText(double share) {
