@@ -1,22 +1,13 @@
 #include "server/analysis/pass_kind.h"
 
 #include <algorithm>
-#include <map>
 
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/analysis/selection.h"
 #include "server/job/auto_plan.h"
 
 namespace sextant::analysis {
-
-std::string KindOfPass(const v1::PassSpec& spec) {
-  const std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
-  return absl::StrCat(spec.backend(), options.empty() ? "" : ":",
-                      absl::StrJoin(options, ",", absl::PairFormatter("=")));
-}
 
 v1::PassSpec ParsePass(absl::string_view text) {
   v1::PassSpec spec;

@@ -7,11 +7,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "sextant/v1/types.pb.h"
+#include "server/job/pass_kind.h"
 
 namespace sextant::analysis {
 
-// A backend with its options: "activity:light=1".
-std::string KindOfPass(const v1::PassSpec& spec);
+using job::KindOfPass;
 
 // The reverse, with its number: "activity:light=1*5". What is not well formed becomes part of a name.
 v1::PassSpec ParsePass(absl::string_view text);

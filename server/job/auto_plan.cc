@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "server/job/graph.h"
+#include "server/job/pass_kind.h"
 
 namespace sextant::job {
 namespace {
@@ -116,13 +117,6 @@ v1::PassSpec SpecOf(const Look& look) {
   return spec;
 }
 
-std::string Named(const v1::PassSpec& spec) {
-  std::vector<std::string> options;
-  for (const auto& [name, value] : spec.options()) options.push_back(absl::StrCat(name, "=", value));
-  std::sort(options.begin(), options.end());
-  return absl::StrCat(spec.backend(), options.empty() ? "" : ":", absl::StrJoin(options, ","));
-}
-
 }  // namespace
 
 TypicalCost TypicalCostOf(const v1::PassSpec& spec) {
@@ -214,7 +208,7 @@ void ExpandAuto(const std::vector<v1::WorkerInfo>& workers, double run_s, v1::Ta
       if (look.needs == Needs::kNoPython && python) continue;
       v1::PassSpec spec = SpecOf(look);
       if (!offered.contains(spec.backend())) {
-        notes->push_back(absl::StrCat(Named(spec), " left out: no worker offers ", spec.backend()));
+        notes->push_back(absl::StrCat(KindOfPass(spec), " left out: no worker offers ", spec.backend()));
         continue;
       }
       const double one_s = TypicalCostOf(spec).times_clean * run_s;
@@ -223,11 +217,11 @@ void ExpandAuto(const std::vector<v1::WorkerInfo>& workers, double run_s, v1::Ta
       if (affordable < 1) {
         notes->push_back(absl::StrFormat("%s left out: a pass takes about %.3g s, %.3g s of "
                                          "budget_s are left",
-                                         Named(spec), one_s, std::max(left_s, 0.0)));
+                                         KindOfPass(spec), one_s, std::max(left_s, 0.0)));
         continue;
       }
       if (affordable < spec.repeat()) {
-        notes->push_back(absl::StrFormat("%s: %.0f passes instead of %d for budget_s", Named(spec),
+        notes->push_back(absl::StrFormat("%s: %.0f passes instead of %d for budget_s", KindOfPass(spec),
                                          affordable, static_cast<int>(spec.repeat())));
         spec.set_repeat(static_cast<uint32_t>(affordable));
       }

@@ -1,23 +1,12 @@
 #include "server/job/hang.h"
 
 #include <algorithm>
-#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
+#include "server/job/pass_kind.h"
 
 namespace sextant::job {
-namespace {
-
-std::string Named(const v1::PassSpec& spec) {
-  const std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
-  return absl::StrCat(spec.backend(), options.empty() ? "" : ":",
-                      absl::StrJoin(options, ",", absl::PairFormatter("=")));
-}
-
-}  // namespace
-
 bool Hung(const v1::ExitReport& exit) {
   return exit.verdict() == v1::HANG || exit.verdict() == v1::TIMED_OUT;
 }
@@ -29,14 +18,14 @@ bool IsClean(const v1::PassSpec& spec) {
 
 std::string JudgeHang(const EndedPass& stuck, absl::Span<const EndedPass> others) {
   if (IsClean(stuck.spec)) {
-    return absl::StrCat("it hangs by itself: nothing was in it that changes kernels (", Named(stuck.spec), ")");
+    return absl::StrCat("it hangs by itself: nothing was in it that changes kernels (", KindOfPass(stuck.spec), ")");
   }
   size_t ended = 0, hung = 0;
   double longest_s = 0;
   std::string by;
   for (const EndedPass& other : others) {
     if (!IsClean(other.spec)) continue;
-    by = Named(other.spec);
+    by = KindOfPass(other.spec);
     if (other.done) {
       ++ended;
       longest_s = std::max(longest_s, other.exit.wall_s());
