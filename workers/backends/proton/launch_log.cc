@@ -28,7 +28,7 @@ uint64_t Number(const json& line, const char* name) {
   return it != line.end() && it->is_number_unsigned() ? it->get<uint64_t>() : 0;
 }
 
-// The launcher writes "<pid>-<n>.raw": nothing that leads elsewhere.
+// The launcher writes "<pid>-<n>.raw" and "<pid>-<n>.mlir": nothing that leads elsewhere.
 bool IsFileName(const std::string& name) {
   return !name.empty() && name.size() <= kMaxFileNameBytes && name[0] != '.' &&
          std::all_of(name.begin(), name.end(), [](char c) {
@@ -43,7 +43,10 @@ bool ReadLaunch(const json& line, LaunchLine* launch) {
   launch->clock_khz = Number(line, "clock_khz");
   launch->file = Text(line, "file", kMaxNameBytes);
   if (launch->kernel.empty() || number >= UINT32_MAX / 2) return false;
-  if (!launch->file.empty() && !IsFileName(launch->file)) return false;
+  launch->text = Text(line, "text", kMaxNameBytes);
+  for (const std::string* file : {&launch->file, &launch->text}) {
+    if (!file->empty() && !IsFileName(*file)) return false;
+  }
   launch->number = static_cast<uint32_t>(number);
   const auto scopes = line.find("scopes");
   if (scopes == line.end()) return true;

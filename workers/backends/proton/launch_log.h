@@ -12,6 +12,7 @@ struct LaunchLine {
   std::string kernel;
   uint32_t number = 0;               // among this process's launches that matter
   std::string file;                  // of its raw buffer; empty: it has none
+  std::string text;                  // file of the compiler's text with the kernel's scopes; empty: there is none
   std::vector<std::string> scopes;   // names by scope id
   uint64_t enter_ns = 0;             // CLOCK_MONOTONIC before the launch
   uint64_t clock_khz = 0;            // of the GPU just after it; 0: not known

@@ -179,6 +179,31 @@ TEST_CASE("the workload's kernels are the ones that count") {
   CHECK(HasNote(*collected, "2 launches were not kept"));
 }
 
+TEST_CASE("the text with a kernel's scopes is kept once, the level nearest to the source that has them") {
+  const Results results;
+  PutCanned(results);
+  results.Write("mm.py", R"(
+import triton
+names = {0: "load", 1: "dot"}
+record = "proton.record start"
+kernels = [triton.jit("mm", names, {"source": f"source {record}", "ttir": f"ttir {record}"}),
+           triton.jit("over/../ridden", names, {"source": "none", "ttgir": f"ttgir {record}"}),
+           triton.jit("bare", names)]
+for kernel in kernels * 2:
+    kernel.run()
+)");
+  REQUIRE(results.Run({}, {"mm.py"}) == 0);
+  const auto collected = results.Collect({});
+  INFO(collected.status());
+  REQUIRE(collected.ok());
+  REQUIRE(collected->made.size() == 2);
+  CHECK(collected->made[0].name == "mm.0.scopes.mlir");
+  CHECK(collected->made[0].kind == "ir");
+  CHECK(collected->made[0].bytes == "source proton.record start");
+  CHECK(collected->made[1].name == "over____ridden.1.scopes.mlir");
+  CHECK(collected->made[1].bytes == "ttgir proton.record start");
+}
+
 TEST_CASE("a program that ends at once, or by an exception, keeps what it recorded") {
   const Results results;
   PutCanned(results);
@@ -229,11 +254,13 @@ TEST_CASE("what lies in the results directory cannot lead the reader elsewhere")
                 R"({"kind":"launch","launch":0,"kernel":"k","file":"../secret.raw"})"
                 "\n"
                 R"({"kind":"launch","launch":0,"kernel":"k","file":"1-0.raw"})"
+                "\n"
+                R"({"kind":"launch","launch":1,"kernel":"k","text":"../../secret.mlir"})"
                 "\n[[[[\n");
   fs::create_symlink("/etc/passwd", results.path() / "proton" / "1-0.raw");
   const auto collected = results.Collect({});
   CHECK(collected.status().code() == absl::StatusCode::kFailedPrecondition);
-  CHECK_THAT(std::string(collected.status().message()), Catch::Contains("2 lines of the log were malformed"));
+  CHECK_THAT(std::string(collected.status().message()), Catch::Contains("3 lines of the log were malformed"));
   CHECK_THAT(std::string(collected.status().message()), !Catch::Contains("root"));
 }
 

@@ -7,6 +7,7 @@ recorded goes to `directory`:
 
     launches-<pid>.jsonl   one JSON object a line, written when it happens
     <pid>-<n>.raw          the raw buffer of the n-th launch, as Proton's host buffer holds it
+    <pid>-<n>.mlir         the compiler's text in which the scopes of that launch's kernel stand, once for each kernel
     host.hatchet, kernels.chrome_trace, intra.chrome_trace     what Proton writes itself, at the end
 
 Nothing is asked of Proton's version: what a version offers is looked for, and what is missing is said
@@ -26,6 +27,10 @@ import time
 SPARSE_BYTES = 16 << 20  # larger buffers are written without the parts that hold no record
 PREAMBLE = 0xDEADBEEF
 BLOCK_HEADER_BYTES = 40
+# Where scopes stand with their source lines, the nearest to the source first: what the front end made of each function,
+# what was made of the whole kernel, and what an override may have put there.
+SCOPE_LEVELS = (".source", ".ttir", ".ttgir")
+MAX_SCOPE_TEXT_BYTES = 4 << 20
 
 
 class Log:
@@ -106,6 +111,7 @@ class RawBuffers:
         self.keep_reader = options["chrome"]
         self.scopes = {}      # function → {scope id: name}
         self.metadata = {}    # function → what the compiler said of it
+        self.texts = {}       # function → file of the text with its scopes; "": there is none
         self.launches = 0
         self.kept = 0
         self.left_out = 0
@@ -147,6 +153,27 @@ class RawBuffers:
                 self.metadata[function] = json.load(file)
         return self.metadata[function]
 
+    def scope_text(self, hook, function, number):
+        """The file that holds the kernel's scopes with their lines; "" where the compiler kept none."""
+        if function in self.texts:
+            return self.texts[function]
+        self.texts[function] = ""
+        stem = os.path.splitext(getattr(hook, "metadata_path", {}).get(function) or "")[0]
+        for level in SCOPE_LEVELS if stem else ():
+            try:
+                with open(stem + level, "rb") as file:
+                    text = file.read(MAX_SCOPE_TEXT_BYTES + 1)
+            except OSError:
+                continue
+            if b"proton.record" not in text or len(text) > MAX_SCOPE_TEXT_BYTES:
+                continue
+            name = f"{os.getpid()}-{number}.mlir"
+            with open(os.path.join(self.directory, name), "wb") as file:
+                file.write(text)
+            self.texts[function] = name
+            break
+        return self.texts[function]
+
     def take(self, hook, metadata):
         data = getattr(metadata, "data", metadata)
         name, function = str(data.get("name")), data.get("function")
@@ -174,6 +201,9 @@ class RawBuffers:
         self.bytes_left -= self.write(os.path.join(self.directory, file), buffer.cpu(), about, hook.mode)
         self.kept += 1
         scopes = self.scopes.get(function, {})
+        text = self.scope_text(hook, function, number)
+        if text:
+            line["text"] = text
         self.log.line("launch", file=file, scopes=[scopes.get(i, "") for i in range(max(scopes, default=-1) + 1)],
                       **line)
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proto/chunk/names.h"
@@ -31,6 +32,9 @@ constexpr uint64_t kMaxRawBytes = uint64_t{8} << 30;
 constexpr uint64_t kMaxTextBytes = uint64_t{4} << 30;
 constexpr size_t kMaxHostKernels = 4'000'000;
 constexpr size_t kMaxKernelBytes = 4096;
+constexpr uint64_t kMaxScopeTextBytes = 4u << 20;
+constexpr size_t kMaxScopeTexts = 64;
+constexpr size_t kMaxStemBytes = 80;
 constexpr double kDefaultClockHz = 1e9;
 constexpr double kClockTolerance = 0.97;   // a clock may have fallen by so much after a launch
 constexpr uint64_t kMaxClockKhz = 10'000'000;
@@ -70,6 +74,16 @@ Logs ReadLogs(const std::filesystem::path& folder) {
 
 std::string Demangled(const std::string& name) {
   return chunk::CleanName(formats::Demangle(name), kMaxKernelBytes);
+}
+
+// A kernel's name as the begin of a file's.
+std::string FileStem(const std::string& kernel) {
+  std::string stem;
+  for (const char c : kernel) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    if (stem.size() < kMaxStemBytes) stem.push_back(plain ? c : '_');
+  }
+  return stem;
 }
 
 std::string HowItEnded(const v1::ExitReport& exit) {
@@ -208,6 +222,31 @@ class RawImport {
   size_t launches_ = 0;
 };
 
+// The texts in which the compiler shows the scopes of kernels with their source lines, each once, as artifacts
+// "<kernel>.<n>.scopes.mlir".
+void AddScopeTexts(const std::vector<LaunchLog>& logs, const std::filesystem::path& folder, Collected* collected) {
+  absl::flat_hash_set<std::string> seen;
+  for (const LaunchLog& log : logs) {
+    for (const LaunchLine& line : log.launches) {
+      if (line.text.empty()) continue;
+      absl::StatusOr<std::string> text = ReadResultFile(folder / line.text, kMaxScopeTextBytes);
+      if (!text.ok()) {
+        collected->notes.push_back(chunk::CleanName(std::string(text.status().message()), 256));
+        continue;
+      }
+      // Processes of one program compile the same.
+      if (!seen.insert(*text).second) continue;
+      if (seen.size() > kMaxScopeTexts) {
+        collected->notes.push_back(absl::StrCat("scopes of more than ", kMaxScopeTexts,
+                                                " kernels: the lines of the others are not kept"));
+        return;
+      }
+      collected->made.push_back({absl::StrCat(FileStem(line.kernel), ".", seen.size() - 1, ".scopes.mlir"), "ir",
+                                 *std::move(text)});
+    }
+  }
+}
+
 std::string WhyNoScopes(const Logs& logs, size_t launches) {
   if (logs.processes.empty()) return "Python did not come as far as starting Proton";
   size_t kernels = 0;
@@ -259,6 +298,7 @@ absl::StatusOr<Collected> CollectIntra(const RunRecord& run) {
   collected.clock_hz = recorded.clock_hz;
   collected.notes = std::move(recorded.notes);
   if (!launches.launches().empty()) collected.tables.push_back(launches.LaunchTable());
+  AddScopeTexts(logs.processes, folder, &collected);
   RETURN_IF_ERROR(Encode(std::move(recorded.trace), std::move(recorded.instances), &collected),
                   "encoding the trace");
   return collected;

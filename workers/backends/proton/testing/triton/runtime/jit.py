@@ -13,8 +13,8 @@ class LazyDict:
 
 
 class JITFunction:
-    def __init__(self, name, scopes):
-        self.name, self.scopes, self.loaded = name, scopes, False
+    def __init__(self, name, scopes, levels):
+        self.name, self.scopes, self.levels, self.loaded = name, scopes, levels, False
 
     def run(self):
         if not HOOKS:
@@ -24,6 +24,9 @@ class JITFunction:
             with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
                 json.dump({"profile_scratch_size": (40 + 8 + 256) if self.scopes else 0, "num_warps": 2,
                            "target": {"backend": "cuda"}}, file)
+            for level, text in self.levels.items():
+                with open(os.path.splitext(file.name)[0] + "." + level, "w") as beside:
+                    beside.write(text)
             hook.init_handle(None, id(self), self.name, {"k.json": file.name, "k.ttgir": self.scopes}, "")
             self.loaded = True
         if self.scopes:
