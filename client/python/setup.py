@@ -32,13 +32,15 @@ def protos() -> pathlib.Path:
 
 def generate(package: pathlib.Path) -> None:
     """Writes messages.bin and v1/* into the folder of the package."""
-    from grpc_tools import protoc  # of the build environment
+    import grpc_tools  # of the build environment
+    from grpc_tools import protoc
 
     source = protos()
     files = sorted(p.relative_to(source).as_posix() for p in (source / "sextant/v1").glob("*.proto"))
     stubs = package / "v1"
     stubs.mkdir(parents=True, exist_ok=True)
-    code = protoc.main(["protoc", f"-I{source}", "--include_imports", f"--descriptor_set_out={package}/messages.bin",
+    known = pathlib.Path(grpc_tools.__file__).parent / "_proto"  # google/protobuf/*.proto
+    code = protoc.main(["protoc", f"-I{source}", f"-I{known}", "--include_imports", f"--descriptor_set_out={package}/messages.bin",
                         f"--pyi_out={package.parent}", *files])
     if code != 0:
         raise SystemExit(f"setup.py: protoc ended with {code}")
