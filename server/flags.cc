@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -14,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "server/job/limits.h"
 #include "server/process.h"
+#include "server/rpc/addresses.h"
 
 namespace sextant {
 namespace {
@@ -62,6 +64,16 @@ absl::Status Set(const std::string& text, absl::string_view name, const std::str
       absl::StrCat("--limit ", text, ": ", value, " is not a value of ", parts.first));
 }
 
+// Whether one of the addresses does. What is wrong with one of them is said when it is listened on.
+bool ReachesOtherMachines(const Flags& flags) {
+  std::vector<std::string> all = flags.listen;
+  all.push_back(flags.http);
+  return std::any_of(all.begin(), all.end(), [](const std::string& text) {
+    const auto address = rpc::ParseAddress(text);
+    return address.ok() && address->anywhere;
+  });
+}
+
 }  // namespace
 
 absl::Status SetLimit(const std::string& text, v1::ServiceLimits* limits) {
@@ -89,7 +101,20 @@ int ParseFlags(int argc, char** argv, Flags* flags) {
                  "host:port (port 0: any free one) or unix:///path; may be repeated; "
                  "default unix://STATE/sextantd.sock");
   app.add_flag("--insecure-listen-anywhere", flags->anywhere,
-               "Allow addresses that other machines reach, though callers are not authenticated");
+               "Allow addresses that other machines reach without TLS and tokens: whoever reaches them may "
+               "do everything");
+  app.add_flag("--require-tokens", flags->require_tokens,
+               "Answer nobody without a token, the user sextantd runs as over the Unix socket excepted; implied "
+               "when --tls-cert lets other machines in");
+  auto* certificate = app.add_option("--tls-cert", flags->tls.certificate,
+                                     "PEM file of the certificate, with its chain, that all TCP ports show "
+                                     "(--listen and --http); read again when it changes");
+  auto* key = app.add_option("--tls-key", flags->tls.key, "PEM file of its private key, which others may not read");
+  certificate->needs(key);
+  key->needs(certificate);
+  app.add_option("--tls-client-ca", flags->tls.client_authority,
+                 "PEM file of the authorities whose certificates clients must show (mutual TLS)")
+      ->needs(certificate);
   app.add_option("--http", flags->http,
                  "host:port of the JSON gateway, /metrics and the web page; port 0: that of last time, "
                  "or any free one; \"\": no HTTP")
@@ -131,6 +156,8 @@ int ParseFlags(int argc, char** argv, Flags* flags) {
       return 2;
     }
   }
+  if (!flags->tls.certificate.empty() && !flags->anywhere && ReachesOtherMachines(*flags))
+    flags->require_tokens = true;
   flags->state = std::filesystem::absolute(flags->state).lexically_normal();
   if (flags->web.empty()) flags->web = OwnPrefix() + "/share/sextant/web";
   if (flags->listen.empty()) flags->listen = {"unix://" + flags->state + "/sextantd.sock"};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/tls/certificates.h"
 #include "sextant/v1/types.pb.h"
 
 namespace sextant {
@@ -19,6 +20,8 @@ struct Flags {
   std::vector<std::string> http_origins;
   std::string web;                          // folder of the page; need not exist
   bool anywhere = false;
+  tls::Files tls;                           // certificate empty: TCP ports are not encrypted
+  bool require_tokens = false;              // also set when TLS lets other machines in
   std::string log_level = "info";
   std::string log_file;
   std::string pid_file;

@@ -1,5 +1,6 @@
 #include "server/front.h"
 
+#include <openssl/ssl.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -28,16 +29,26 @@ int RememberedPort(const std::string& path) {
   return file >> port && port > 0 && port < 65536 ? port : 0;
 }
 
+// The names of a certificate are names of this service.
+std::vector<std::string> HostsOf(const Flags& flags, tls::Certificates* certificates) {
+  std::vector<std::string> hosts = flags.http_hosts;
+  if (certificates != nullptr) {
+    for (const std::string& name : certificates->Current()->names) hosts.push_back(name);
+  }
+  return hosts;
+}
+
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const Flags& flags) {
-  std::unique_ptr<Front> front(new Front(service, flags));   // private constructor
+absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const Flags& flags,
+                                                    tls::Certificates* certificates) {
+  std::unique_ptr<Front> front(new Front(service, flags, certificates));   // private constructor
   std::error_code error;
   if (!flags.web.empty() && std::filesystem::is_directory(flags.web, error)) {
     ASSIGN_OR_RETURN(front->page_, http::Files::Read(flags.web), "--web");
   }
   front->AddRoutes(service);
-  RETURN_IF_ERROR(front->Listen(flags), "--http");
+  RETURN_IF_ERROR(front->Listen(flags));
   service->Announce("http", front->address_);
   service->Announce("mcp", front->address_ + "/mcp");
   service->Announce("metrics", front->address_ + "/metrics");
@@ -46,9 +57,10 @@ absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const 
   return front;
 }
 
-Front::Front(rpc::Server* service, const Flags& flags)
-    : guard_{flags.http_hosts, flags.http_origins},
-      anyone_(flags.anywhere),
+Front::Front(rpc::Server* service, const Flags& flags, tls::Certificates* certificates)
+    : certificates_(certificates),
+      guard_{HostsOf(flags, certificates), flags.http_origins},
+      anyone_(flags.anywhere || flags.require_tokens),
       gateway_(std::make_unique<gateway::Gateway>(service->InProcess())),
       mcp_(std::make_unique<gateway::McpEndpoint>(service->InProcess())) {}
 
@@ -75,10 +87,17 @@ void Front::AddRoutes(rpc::Server* service) {
 }
 
 absl::Status Front::Listen(const Flags& flags) {
-  ASSIGN_OR_RETURN(const rpc::Address address, rpc::ParseAddress(flags.http));
-  if (!address.unix_path.empty()) return absl::InvalidArgumentError("expected host:port");
-  RETURN_IF_ERROR(rpc::CheckReach(address, flags.anywhere));
+  ASSIGN_OR_RETURN(const rpc::Address address, rpc::ParseAddress(flags.http), "--http");
+  if (!address.unix_path.empty()) return absl::InvalidArgumentError("--http: expected host:port");
+  RETURN_IF_ERROR(rpc::CheckReach("--http", address, {certificates_ != nullptr, flags.anywhere}));
   http::Server::Options options;
+  if (certificates_ != nullptr) {
+    options.tls = [certificates = certificates_] {
+      const auto reading = certificates->Current();
+      SSL_CTX_up_ref(reading->context);
+      return reading->context;
+    };
+  }
   options.max_body_bytes = flags.limits.max_message_bytes();
   options.admit = [this](const http::Request& request) { return Admit(request); };
   const auto handler = [this](std::shared_ptr<http::Exchange> exchange) {
@@ -96,7 +115,13 @@ absl::Status Front::Listen(const Flags& flags) {
   if (wanted == 0)
     RETURN_IF_ERROR(rpc::WriteFileAtomically(memory, absl::StrCat(http_->port(), "\n")));
   const absl::string_view text = address.text;
-  address_ = absl::StrCat("http://", text.substr(0, text.rfind(':')), ":", http_->port());
+  const absl::string_view host = text.substr(0, text.rfind(':'));
+  address_ = absl::StrCat(certificates_ != nullptr ? "https://" : "http://", host, ":", http_->port());
+  // Where all addresses of the machine are listened on, its certificate knows its name.
+  if (certificates_ != nullptr && (host == "0.0.0.0" || host == "[::]")) {
+    if (const auto names = certificates_->Current()->names; !names.empty())
+      address_ = absl::StrCat("https://", names.front(), ":", http_->port());
+  }
   return absl::OkStatus();
 }
 

@@ -20,8 +20,10 @@ namespace sextant {
 class Front {
  public:
   // With port 0 the port of last time is taken again where it is free, so that addresses that were
-  // written down stay true. Announces its addresses to `service`.
-  static absl::StatusOr<std::unique_ptr<Front>> Start(rpc::Server* service, const Flags& flags);
+  // written down stay true. Announces its addresses to `service`. HTTPS with `certificates`, which are
+  // borrowed; null: HTTP.
+  static absl::StatusOr<std::unique_ptr<Front>> Start(rpc::Server* service, const Flags& flags,
+                                                      tls::Certificates* certificates);
 
   const std::string& address() const { return address_; }   // "http://127.0.0.1:7378"
 
@@ -30,13 +32,14 @@ class Front {
   ~Front();
 
  private:
-  Front(rpc::Server* service, const Flags& flags);
+  Front(rpc::Server* service, const Flags& flags, tls::Certificates* certificates);
   absl::Status Listen(const Flags& flags);
   void AddRoutes(rpc::Server* service);
   // The one place where a request is let in: its Host, Origin, and whose it is. What a token allows is
   // the service's to judge: the gateway hands the Authorization header on.
   http::Response Admit(const http::Request& request) const;
 
+  tls::Certificates* const certificates_;
   const http::Guard guard_;
   const bool anyone_;          // also other users of this machine
   http::Files page_;

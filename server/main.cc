@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<store::Database>> OpenDatabase(const store::Datab
 // `cluster` is null where the database is somebody else's.
 absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& signals) {
   ASSIGN_OR_RETURN(const auto faults, store::Faults::Parse(flags.faults), "--fault");
+  ASSIGN_OR_RETURN(const auto certificates, tls::Certificates::Load(flags.tls));
   ASSIGN_OR_RETURN(const auto database,
                    OpenDatabase({.conninfo = cluster ? cluster->Conninfo() : flags.database,
                                  .connections = flags.connections,
@@ -49,9 +50,7 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
                                 signals));
   ASSIGN_OR_RETURN(const int schema, store::Migrate(database.get()), "migrating the database");
 
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  const std::string self = absl::StrCat(host, "-", std::hash<std::string>{}(flags.state) % 1000000);
+  const std::string self = InstanceName(flags.state);
   const v1::ServiceLimits& limits = flags.limits;
   store::JobStore jobs(database.get());
   store::JobReads reads(database.get());
@@ -85,10 +84,10 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   ASSIGN_OR_RETURN(const auto server,
                    rpc::Server::Start({&jobs, &reads, &blobs, &query, &traces, &analysis, &engine,
                                        &watches, &workers},
-                                      about, {.listen = flags.listen, .anywhere = flags.anywhere}));
+                                      about, {flags.listen, flags.anywhere, certificates.get()}));
   std::unique_ptr<Front> front;
   if (!flags.http.empty()) {
-    ASSIGN_OR_RETURN(front, Front::Start(server.get(), flags));
+    ASSIGN_OR_RETURN(front, Front::Start(server.get(), flags, certificates.get()));
   }
   engine.Start();
   builtin.Start();

@@ -5,6 +5,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -30,6 +31,12 @@ absl::Status LockState(const std::string& directory) {
     return absl::FailedPreconditionError(
         absl::StrCat("another sextantd uses ", directory, "; stop it or name another --state"));
   return absl::OkStatus();
+}
+
+std::string InstanceName(const std::string& state) {
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  return absl::StrCat(host, "-", std::hash<std::string>{}(state) % 1000000);
 }
 
 void SetUpLog(const std::string& level, const std::string& file) {

@@ -14,6 +14,9 @@ std::string OwnPrefix();
 // lock goes with the process.
 absl::Status LockState(const std::string& directory);
 
+// Tells the coordinators of one database apart: "HOST-123456" of this machine's name and the state directory.
+std::string InstanceName(const std::string& state);
+
 // The default logger: one line an event, key=value. Standard error when `file` is empty.
 void SetUpLog(const std::string& level, const std::string& file);
 

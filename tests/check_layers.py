@@ -10,7 +10,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-CONTRACTS = {"proto/chunk", "proto/occupancy", "proto/status", "proto/table", "sextant/v1", "client/include", "sextant"}
+CONTRACTS = {"proto/certificate", "proto/chunk", "proto/occupancy", "proto/status", "proto/table", "sextant/v1", "client/include", "sextant"}
 
 # Room → rooms it may include, beside itself and the contracts.
 ROOMS = {
@@ -21,11 +21,12 @@ ROOMS = {
     "server/dispatch": {"server/store", "server/job"},
     "server/analysis": {"server/store", "server/trace", "server/job"},
     "server/http": set(),
+    "server/tls": set(),
     "server/rpc": {"server/store", "server/trace", "server/job", "server/dispatch",
-                   "server/analysis"},
+                   "server/analysis", "server/tls"},
     "server/gateway": {"server/http", "server/rpc", "client/mcp"},
     "server/main.cc": {"server/http", "server/gateway", "client/mcp", "server/store", "server/trace", "server/job", "server/dispatch",
-                       "server/analysis", "server/rpc"},
+                       "server/analysis", "server/rpc", "server/tls"},
     "workers/sandbox": set(),
     "workers/backends": {"workers/inject"},  # its file format, and what both compute of a cubin
     "workers/inject": set(),

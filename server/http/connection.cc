@@ -1,5 +1,6 @@
 #include "server/http/connection.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <boost/asio/ssl.hpp>
@@ -52,7 +53,10 @@ class ConnectionOf final : public Connection,
 
   template <typename... Args>
   explicit ConnectionOf(ConnectionContext* context, Args&&... args)
-      : context_(context), stream_(std::forward<Args>(args)...), timer_(stream_.get_executor()) {
+      : context_(context),
+        stream_(std::forward<Args>(args)...),
+        timer_(stream_.get_executor()),
+        watch_(stream_.get_executor()) {
     error_code error;
     Socket().set_option(tcp::no_delay(true), error);
     const auto remote = Socket().remote_endpoint(error);
@@ -68,9 +72,9 @@ class ConnectionOf final : public Connection,
     context_->connections.Add(this->shared_from_this());
     if constexpr (kTls) {
       Lowest().expires_after(Seconds(context_->options.header_s));
-      stream_.async_handshake(net::ssl::stream_base::server,
-                              [self = this->shared_from_this()](error_code error) {
-                                if (!error) self->ReadHead();
+      beast::async_detect_ssl(Lowest(), buffer_,
+                              [self = this->shared_from_this()](error_code error, bool tls) {
+                                if (!error) tls ? self->Handshake() : self->TellPlain();
                               });
     } else {
       ReadHead();
@@ -158,6 +162,26 @@ class ConnectionOf final : public Connection,
   template <typename Work>
   void Post(Work work) {
     net::post(stream_.get_executor(), [self = this->shared_from_this(), work] { work(); });
+  }
+
+  // ---- TLS ----
+  void Handshake() {
+    if constexpr (kTls) {
+      stream_.async_handshake(net::ssl::stream_base::server, buffer_.data(),
+                              [self = this->shared_from_this()](error_code error, size_t used) {
+                                self->buffer_.consume(used);
+                                if (!error) self->ReadHead();
+                              });
+    }
+  }
+
+  // Who speaks HTTP to a port of HTTPS is told so, in HTTP.
+  void TellPlain() {
+    static constexpr absl::string_view kAnswer =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+        "Content-Length: 53\r\n\r\nThis port speaks TLS: write https:// in the address.\n";
+    net::async_write(Lowest(), net::buffer(kAnswer.data(), kAnswer.size()),
+                     [self = this->shared_from_this()](error_code, size_t) { self->EndSocket(); });
   }
 
   // ---- reading ----
@@ -255,10 +279,21 @@ class ConnectionOf final : public Connection,
                         [self = this->shared_from_this(), turn = turn_](error_code error) {
                           if (error || self->turn_ != turn || self->ending_) return;
                           char byte = 0;
-                          const ssize_t n = recv(self->Socket().native_handle(), &byte, 1,
-                                                 MSG_PEEK | MSG_DONTWAIT);
-                          if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) self->Close();
+                          const int fd = self->Socket().native_handle();
+                          const ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+                          if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) return self->Close();
+                          // What is there to read may be TLS's own farewell.
+                          if (kTls && n > 0) self->LookForEnd();
                         });
+  }
+
+  void LookForEnd() {
+    pollfd socket = {Socket().native_handle(), POLLRDHUP, 0};
+    if (poll(&socket, 1, 0) > 0) return Close();
+    watch_.expires_after(std::chrono::seconds(1));
+    watch_.async_wait([self = this->shared_from_this(), turn = turn_](error_code error) {
+      if (!error && self->turn_ == turn && !self->ending_) self->LookForEnd();
+    });
   }
 
   // ---- writing ----
@@ -354,10 +389,21 @@ class ConnectionOf final : public Connection,
     turn_ = 0;
     on_gone_.clear();
     timer_.cancel();
+    watch_.cancel();
     heartbeat_.clear();
     error_code ignored;
     Socket().cancel(ignored);   // the watch for the client's end
     if (keep_alive_ && !drained_) return ReadHead();
+    if constexpr (kTls) {   // an end that nobody can forge
+      Lowest().expires_after(std::chrono::seconds(2));
+      stream_.async_shutdown([self = this->shared_from_this()](error_code) { self->EndSocket(); });
+    } else {
+      EndSocket();
+    }
+  }
+
+  void EndSocket() {
+    error_code ignored;
     Socket().shutdown(tcp::socket::shutdown_send, ignored);
     Linger();
   }
@@ -380,6 +426,7 @@ class ConnectionOf final : public Connection,
     turn_ = 0;
     ending_ = true;
     timer_.cancel();
+    watch_.cancel();
     error_code ignored;
     Socket().close(ignored);
     for (Piece& piece : std::exchange(pieces_, {}))
@@ -390,6 +437,7 @@ class ConnectionOf final : public Connection,
   ConnectionContext* const context_;
   Stream stream_;
   net::steady_timer timer_;   // heartbeats
+  net::steady_timer watch_;   // of a TLS client's end
   std::string peer_;
   bool loopback_ = false;
   int64_t peer_uid_ = -1;
@@ -418,13 +466,11 @@ class ConnectionOf final : public Connection,
 }  // namespace
 
 void Serve(ConnectionContext* context, tcp::socket socket) {
-  if (context->options.tls == nullptr) {
+  if (!context->options.tls) {
     std::make_shared<ConnectionOf<beast::tcp_stream>>(context, std::move(socket))->Begin();
     return;
   }
-  // The stream copies what it needs out of the context, which it takes a reference of for the moment.
-  SSL_CTX_up_ref(context->options.tls);
-  net::ssl::context tls(context->options.tls);
+  net::ssl::context tls(context->options.tls());   // owns the reference; the stream takes one of its own
   std::make_shared<ConnectionOf<beast::ssl_stream<beast::tcp_stream>>>(context, std::move(socket), tls)
       ->Begin();
 }

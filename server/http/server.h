@@ -25,8 +25,9 @@ class Server {
     double idle_s = 75;                    // between requests of one connection
     double write_s = 30;                   // without progress of a piece
     double heartbeat_s = 15;
-    // Borrowed; null: plain HTTP. The context is OpenSSL's, with its certificates and verification set.
-    SSL_CTX* tls = nullptr;
+    // Asked at every connection, for OpenSSL's context with certificates and verification set: a reference
+    // that becomes the connection's. Empty: plain HTTP.
+    std::function<SSL_CTX*()> tls;
     // Asked with the head of every request, before its body is read and before any handler: the one
     // place where hosts, origins and credentials are checked. The answer for a refusal; status 0: go on.
     std::function<Response(const Request& head)> admit;

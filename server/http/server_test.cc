@@ -228,7 +228,10 @@ TEST_CASE("with a TLS context requests are answered under TLS, and plain ones ar
         exchange->Answer(Response::Text(200, absl::StrCat("tls ", exchange->request().tls,
                                                           std::string(100'000, '.'))));
       },
-      {.tls = context.get()});
+      {.tls = [&] {
+        SSL_CTX_up_ref(context.get());
+        return context.get();
+      }});
   Client client(server->port());
   const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> ours(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   const std::unique_ptr<SSL, void (*)(SSL*)> ssl(SSL_new(ours.get()), SSL_free);
@@ -241,8 +244,39 @@ TEST_CASE("with a TLS context requests are answered under TLS, and plain ones ar
   for (int n = 0; (n = SSL_read(ssl.get(), buffer, sizeof(buffer))) > 0;) answer.append(buffer, n);
   CHECK(absl::StrContains(answer, "tls 1"));
   CHECK(absl::EndsWith(answer, "..."));
+  CHECK(SSL_get_shutdown(ssl.get()) == SSL_RECEIVED_SHUTDOWN);
   Client plain(server->port());
-  CHECK_FALSE(absl::StrContains(plain.Get("/"), "200"));
+  const std::string told = plain.Get("/");
+  CHECK(absl::StartsWith(told, "HTTP/1.1 400 "));
+  CHECK(absl::EndsWith(told, "write https:// in the address.\n"));
+}
+
+TEST_CASE("a client that says farewell under TLS is told to the handler") {
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SelfSigned(), SSL_CTX_free);
+  absl::Notification gone, begun;
+  std::shared_ptr<Exchange> open;
+  const auto server = Started(
+      [&](std::shared_ptr<Exchange> exchange) {
+        open = exchange;
+        exchange->OnGone([&] { gone.Notify(); });
+        begun.Notify();
+      },
+      {.tls = [&] {
+        SSL_CTX_up_ref(context.get());
+        return context.get();
+      }});
+  Client client(server->port());
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> ours(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const std::unique_ptr<SSL, void (*)(SSL*)> ssl(SSL_new(ours.get()), SSL_free);
+  SSL_set_fd(ssl.get(), client.fd());
+  REQUIRE(SSL_connect(ssl.get()) == 1);
+  const std::string request = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  REQUIRE(SSL_write(ssl.get(), request.data(), static_cast<int>(request.size())) > 0);
+  begun.WaitForNotification();
+  SSL_shutdown(ssl.get());
+  client.Close();
+  gone.WaitForNotification();
+  open.reset();
 }
 
 TEST_CASE("the longest path answers, and a wrong method is told the right ones") {

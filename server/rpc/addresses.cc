@@ -59,13 +59,14 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
   return address;
 }
 
-absl::Status CheckReach(const Address& address, bool anywhere) {
-  if (!address.anywhere || anywhere) return absl::OkStatus();
+absl::Status CheckReach(absl::string_view option, const Address& address, const Reach& reach) {
+  if (!address.anywhere || reach.tls || reach.anywhere) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "--listen ", address.text,
-      " can be reached from other machines, and callers are not authenticated: whoever connects "
-      "runs programs here. Listen on 127.0.0.1 or unix:///path and tunnel, or say "
-      "--insecure-listen-anywhere"));
+      option, " ", address.text,
+      " can be reached from other machines, and whoever may call runs programs here; give --tls-cert FILE and "
+      "--tls-key FILE (callers then need tokens; deploy/certificates makes a certificate), or listen on "
+      "127.0.0.1 or unix:///path and tunnel, or say --insecure-listen-anywhere where everybody who reaches it "
+      "may do everything"));
 }
 
 absl::Status ClearStaleSocket(const std::string& path) {

@@ -19,9 +19,14 @@ struct Address {
 // wrong with it.
 absl::StatusOr<Address> ParseAddress(absl::string_view text);
 
-// Nobody is authenticated yet: an address that other machines reach is refused unless `anywhere` was
-// asked for in so many words.
-absl::Status CheckReach(const Address& address, bool anywhere);
+// What makes it right to listen where other machines reach.
+struct Reach {
+  bool tls = false;        // connections are encrypted, and callers show tokens
+  bool anywhere = false;   // --insecure-listen-anywhere: asked for in so many words
+};
+// INVALID_ARGUMENT when other machines reach the address of `option` ("--listen") and nothing makes that
+// right.
+absl::Status CheckReach(absl::string_view option, const Address& address, const Reach& reach);
 
 // Removes a socket that nobody answers on. FAILED_PRECONDITION: somebody does, or the file is not a
 // socket.

@@ -112,8 +112,9 @@ TEST_CASE("addresses are understood, and those that others reach are refused") {
   CHECK_FALSE(ParseAddress("127.8.0.1:1")->anywhere);
   for (const char* reachable : {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "127.example.org:1", "host:1"}) {
     INFO(reachable);
-    CHECK(absl::IsInvalidArgument(CheckReach(*ParseAddress(reachable), false)));
-    CHECK(CheckReach(*ParseAddress(reachable), true).ok());
+    CHECK(absl::IsInvalidArgument(CheckReach("--listen", *ParseAddress(reachable), {})));
+    CHECK(CheckReach("--listen", *ParseAddress(reachable), {.anywhere = true}).ok());
+    CHECK(CheckReach("--http", *ParseAddress(reachable), {.tls = true}).ok());
   }
   for (const char* wrong : {"", "7070", "host:", "host:70000", "::1:80", "unix://relative"}) {
     INFO(wrong);

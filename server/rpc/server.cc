@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/status/status.h"
 #include "server/rpc/addresses.h"
+#include "server/rpc/tls_credentials.h"
 
 namespace sextant::rpc {
 namespace {
@@ -52,15 +53,19 @@ absl::Status Server::Listen() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   std::vector<Address> wanted;
+  const bool tls = options_.certificates != nullptr;
   for (const std::string& text : options_.listen) {
     ASSIGN_OR_RETURN(Address address, ParseAddress(text));
-    RETURN_IF_ERROR(CheckReach(address, options_.anywhere));
+    RETURN_IF_ERROR(CheckReach("--listen", address, {tls, options_.anywhere}));
     if (!address.unix_path.empty()) RETURN_IF_ERROR(ClearStaleSocket(address.unix_path));
     wanted.push_back(std::move(address));
   }
   std::vector<int> ports(wanted.size(), 0);
-  for (size_t i = 0; i < wanted.size(); ++i)
-    builder.AddListeningPort(wanted[i].text, grpc::InsecureServerCredentials(), &ports[i]);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    credentials_.push_back(tls && wanted[i].unix_path.empty() ? TlsServerCredentials(options_.certificates)
+                                                              : grpc::InsecureServerCredentials());
+    builder.AddListeningPort(wanted[i].text, credentials_.back(), &ports[i]);
+  }
   builder.RegisterService(&sextant_);
   builder.RegisterService(&workers_);
   builder.SetMaxReceiveMessageSize(static_cast<int>(max_message_bytes_));
@@ -94,7 +99,8 @@ absl::Status Server::Listen() {
       sockets_.push_back(wanted[i].unix_path);
     } else {
       const absl::string_view text = wanted[i].text;
-      addresses_.push_back(absl::StrCat(text.substr(0, text.rfind(':') + 1), ports[i]));
+      addresses_.push_back(
+          absl::StrCat(tls ? "tls://" : "", text.substr(0, text.rfind(':') + 1), ports[i]));
     }
   }
   Announce("grpc", absl::StrJoin(addresses_, " "));

@@ -18,6 +18,7 @@
 #include "server/rpc/streams.h"
 #include "server/rpc/workers_service.h"
 #include "server/store/trace_chunks.h"
+#include "server/tls/certificates.h"
 
 namespace sextant::rpc {
 
@@ -38,6 +39,7 @@ class Server {
   struct Options {
     std::vector<std::string> listen;   // server/rpc/addresses.h; at least one
     bool anywhere = false;             // --insecure-listen-anywhere
+    tls::Certificates* certificates = nullptr;   // TLS on TCP ports; borrowed; null: none
     int quick_threads = 12;
     int slow_threads = 4;
     size_t max_queued_calls = 20'000;
@@ -61,7 +63,8 @@ class Server {
     sextant_.Announce(name, address);
   }
 
-  // As a client takes them, with the ports the system chose.
+  // As a client takes them, with the ports the system chose: "unix:/path", "127.0.0.1:7070",
+  // "tls://0.0.0.0:7070".
   const std::vector<std::string>& addresses() const { return addresses_; }
   Metrics* metrics() { return &metrics_; }
 
@@ -83,6 +86,7 @@ class Server {
   WorkersService workers_;
   std::vector<std::string> addresses_;
   std::vector<std::string> sockets_;   // Unix sockets, removed at the end
+  std::vector<std::shared_ptr<grpc::ServerCredentials>> credentials_;   // of ports; outlive server_
   std::unique_ptr<grpc::Server> server_;
   absl::Mutex mutex_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
