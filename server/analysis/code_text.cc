@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "proto/status/status.h"
+#include "server/analysis/mlir_locations.h"
 
 namespace sextant::analysis {
 namespace {
@@ -105,59 +106,6 @@ size_t EndOfName(absl::string_view text, size_t at, absl::string_view more) {
 
 // ---- MLIR: TTIR, TTGIR -------------------------------------------------------------------------
 
-// Locations by alias: #loc7 = loc("file.py":5:15), #loc19 = loc("x"(#loc2)).
-class Locations {
- public:
-  void Define(absl::string_view line) {
-    const size_t equals = line.find(" = ");
-    if (equals != absl::string_view::npos)
-      defined_[std::string(line.substr(0, equals))] = std::string(line.substr(equals + 3));
-  }
-  // "file.py:5" of what stands in loc(…).
-  std::string Place(absl::string_view inside) const {
-    for (int depth = 0; depth < 8; ++depth) {
-      const size_t quote = inside.find('"');
-      const size_t colon = inside.find("\":");
-      if (quote != absl::string_view::npos && colon != absl::string_view::npos && quote < colon) {
-        absl::string_view number = inside.substr(colon + 2);
-        number = number.substr(0, number.find_first_not_of("0123456789"));
-        return absl::StrCat(FileName(inside.substr(quote + 1, colon - quote - 1)), ":", number);
-      }
-      const size_t alias = inside.find("#loc");
-      if (alias == absl::string_view::npos) return "";
-      const auto found = defined_.find(inside.substr(alias, EndOfName(inside, alias + 1, "") - alias));
-      if (found == defined_.end()) return "";
-      inside = found->second;
-    }
-    return "";
-  }
-
- private:
-  absl::flat_hash_map<std::string, std::string> defined_;
-};
-
-// Takes " loc(…)" out of a line; the last one says where it is from.
-std::string WithoutLocations(absl::string_view line, const Locations& locations, std::string* where) {
-  std::string out;
-  for (size_t i = 0; i < line.size();) {
-    if (!absl::StartsWith(line.substr(i), "loc(") || (i > 0 && line[i - 1] != ' ')) {
-      out.push_back(line[i++]);
-      continue;
-    }
-    size_t end = i + 4;
-    bool quoted = false;
-    for (int depth = 1; end < line.size() && depth > 0; ++end) {
-      if (line[end] == '"') quoted = !quoted;
-      if (quoted) continue;
-      depth += line[end] == '(' ? 1 : line[end] == ')' ? -1 : 0;
-    }
-    *where = locations.Place(line.substr(i + 4, end - i - 4));
-    while (!out.empty() && out.back() == ' ') out.pop_back();
-    i = end;
-  }
-  return out;
-}
-
 void AddMlirLine(const std::string& text, LineBuilder* build) {
   const bool introduces = absl::StrContains(text, " func ") || absl::StrContains(text, ".func ") || text[0] == '^';
   size_t plain = 0;   // begin of what has not been added
@@ -203,15 +151,16 @@ void AddMlirLine(const std::string& text, LineBuilder* build) {
 }
 
 absl::Status ReadMlir(std::string_view text, CodeText* out) {
-  Locations locations;
+  MlirLocations locations;
   CodeText nothing;
-  RETURN_IF_ERROR(ForLines(text, nothing, [&](absl::string_view line) {
-    if (absl::StartsWith(line, "#loc")) locations.Define(line);
-  }));
+  RETURN_IF_ERROR(ForLines(text, nothing, [&](absl::string_view line) { locations.Define(line); }));
   LineBuilder build(out);
   return ForLines(text, *out, [&](absl::string_view line) {
     if (absl::StartsWith(line, "#loc")) return;
-    const std::string bare = Collapsed(WithoutLocations(WithoutComment(line, "//"), locations, &build.line().where));
+    std::string location;
+    const std::string bare = Collapsed(WithoutLocations(WithoutComment(line, "//"), &location));
+    if (const auto frames = locations.Frames(location); !frames.empty())
+      build.line().where = absl::StrCat(FileName(frames[0].file), ":", frames[0].line);
     if (!bare.empty()) AddMlirLine(bare, &build);
     build.End();
   });

@@ -19,7 +19,7 @@
 #include "proto/chunk/names.h"
 #include "proto/status/status.h"
 #include "server/analysis/kernel_code.h"
-#include "server/analysis/region_code.h"
+#include "server/analysis/region_map.h"
 #include "server/analysis/region_names.h"
 #include "server/analysis/region_times.h"
 
@@ -86,17 +86,14 @@ class Builder {
     std::set<uint64_t> pcs;
     for (const auto& [pc, count] : counts_) pcs.insert(pc);
     for (const auto& [pc, samples] : samples_) pcs.insert(pc);
-    RegionCode regions;
-    std::vector<std::string> names;
-    if (code_ != nullptr) {
-      regions = FindRegionCode(code_->function, code_->flow);
-      ASSIGN_OR_RETURN(names, ReadRegionNames(evidence_));
+    RegionMap map;
+    if (by_ == "region" || by_ == "sass" || !within_.empty()) {
+      ASSIGN_OR_RETURN(const auto names, ReadRegionNames(evidence_));
+      ASSIGN_OR_RETURN(map, ReadRegionMap(evidence_, names, code_.get(), counts_, samples_, basis_));
+      if (map.confidence < 1) basis_->add_notes(absl::StrCat("regions are those of source lines: ", map.why));
     }
     const auto name = [&](int32_t region) -> std::string {
-      if (region < 0) return "";
-      const CodeRegion& one = regions.regions[region];
-      const std::string known = NameOfScopeId(one.id, one.wait, names);
-      return known.empty() ? absl::StrFormat("scope 0x%x", one.id) : known;
+      return region < 0 ? "" : map.regions[static_cast<size_t>(region)].name;
     };
     for (const uint64_t pc : pcs) {
       Place& place = places_.emplace_back();
@@ -117,6 +114,13 @@ class Builder {
         }
       }
       if (place.function.empty()) place.function = evidence_.kernel();
+      if (const auto found = map.at.find(pc); found != map.at.end()) {
+        const int32_t region = found->second.innermost;
+        place.region = name(region);
+        for (int32_t above = region; above >= 0; above = map.regions[static_cast<size_t>(above)].parent)
+          within_regions_[pc].insert(name(above));
+        if (region >= 0) place.parent = name(map.regions[static_cast<size_t>(region)].parent);
+      }
       if (code_ == nullptr) continue;
       const uint32_t at = code_->function.At(pc);
       if (at >= code_->function.code.size()) continue;
@@ -127,11 +131,6 @@ class Builder {
         place.file = code_->function.files[one.file];
         place.line = one.line;
       }
-      if (regions.innermost.empty()) continue;
-      const int32_t region = regions.innermost[at];
-      place.region = name(region);
-      for (int32_t above = region; above >= 0; above = regions.regions[above].parent) within_regions_[pc].insert(name(above));
-      if (region >= 0) place.parent = name(regions.regions[region].parent);
     }
     return absl::OkStatus();
   }
@@ -214,9 +213,9 @@ class Builder {
 
   absl::Status AddTimes(std::map<std::string, Group>* groups) {
     ASSIGN_OR_RETURN(const RegionTimes times,
-                     ReadRegionTimes(evidence_, {.used_for = "time", .times = true, .trace = true}, false, basis_));
+                     ReadRegionTimes(evidence_, /*by_warp=*/false, basis_));
     if (times.passes == 0) {
-      evidence_.Abstain("how long regions take", "no pass recorded regions of this code", "scopes*5", basis_);
+      evidence_.Abstain("how long regions take", "no pass recorded regions of this kernel", "scopes*5", basis_);
       return absl::OkStatus();
     }
     const double scale = (times.cycles ? times.ns_per_cycle : 1) / std::max<double>(1, static_cast<double>(times.launches)) /

@@ -17,9 +17,9 @@ namespace {
 
 constexpr size_t kDigestInName = 8;   // of SASS, in the names of IR artifacts: "gemm.1a2b3c4d.sass"
 
-bool IsCodeOf(const v1::Artifact& artifact, const std::string& code) {
+bool IsCodeOf(const v1::Artifact& artifact, const std::string& code, absl::string_view level) {
   return artifact.kind() == "ir" &&
-         absl::EndsWith(artifact.name(), absl::StrCat(".", code.substr(0, kDigestInName), ".sass"));
+         absl::EndsWith(artifact.name(), absl::StrCat(".", code.substr(0, kDigestInName), ".", level));
 }
 
 // Which words of `sass_digest` are the code: that one, or "" where the pass does not tell.
@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<KernelCode>> ReadKernelCode(const Evidence& evide
     for (const v1::PassInfo& pass : evidence.passes()) {
       if (!EndedWell(pass)) continue;
       for (const v1::Artifact& artifact : pass.result().artifacts()) {
-        if (!IsCodeOf(artifact, evidence.code())) continue;
+        if (!IsCodeOf(artifact, evidence.code(), "sass")) continue;
         auto text = evidence.ReadArtifact(artifact, kMaxSassTextBytes);
         if (absl::IsNotFound(text.status())) {
           why = absl::StrCat("the code that pass ", pass.pass_id(), " kept was removed by retention");
@@ -84,6 +84,20 @@ absl::StatusOr<std::unique_ptr<KernelCode>> ReadKernelCode(const Evidence& evide
   }
   evidence.Abstain(question, why.empty() ? "no pass kept the kernel's code" : why, "ir", basis);
   return nullptr;
+}
+
+absl::StatusOr<std::string> ReadCodeLevel(const Evidence& evidence, absl::string_view level, uint64_t max_bytes) {
+  if (evidence.code().empty()) return std::string();
+  for (const v1::PassInfo& pass : evidence.passes()) {
+    if (!EndedWell(pass)) continue;
+    for (const v1::Artifact& artifact : pass.result().artifacts()) {
+      if (!IsCodeOf(artifact, evidence.code(), level)) continue;
+      auto text = evidence.ReadArtifact(artifact, max_bytes);
+      if (absl::IsNotFound(text.status())) continue;   // removed by retention
+      return text;
+    }
+  }
+  return std::string();
 }
 
 uint64_t LaunchesIn(const Evidence& evidence, const v1::PassInfo& pass) {

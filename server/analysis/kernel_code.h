@@ -25,6 +25,9 @@ struct KernelCode {
 absl::StatusOr<std::unique_ptr<KernelCode>> ReadKernelCode(const Evidence& evidence, absl::string_view question,
                                                            v1::Basis* basis);
 
+// The text of evidence.code() at a level of the IR ("ttgir", "ptx") that an `ir` pass kept; "": none did.
+absl::StatusOr<std::string> ReadCodeLevel(const Evidence& evidence, absl::string_view level, uint64_t max_bytes);
+
 // What one instruction did in a launch: means over launches and passes.
 struct PcCount {
   double executed = 0;         // by warps

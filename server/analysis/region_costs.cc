@@ -16,7 +16,7 @@
 #include "server/analysis/kernel_code.h"
 #include "server/analysis/kernel_metrics.h"
 #include "server/analysis/quantile.h"
-#include "server/analysis/region_code.h"
+#include "server/analysis/region_map.h"
 #include "server/analysis/region_times.h"
 #include "server/analysis/traced_counts.h"
 
@@ -33,72 +33,60 @@ struct CodeCost {
   double begins = 0;              // executions of its begins; 0: not known
   double threads = 0, off = 0;    // exclusive
   std::map<std::string, double> mix, stalls;
-  std::vector<std::string> ranges;
+  std::vector<std::string> code;
 };
 using ByName = std::map<std::pair<std::string, std::string>, CodeCost>;   // (region, parent)
 
-// What the counters, the sampler and the code say of regions by name.
+// What the counters and the sampler say of regions by name.
 class CodeCosts {
  public:
-  CodeCosts(const KernelCode& code, const std::map<uint64_t, PcCount>& counts,
-            const std::map<uint64_t, PcSamples>& samples, absl::Span<const std::string> names)
-      : function_(code.function), regions_(FindRegionCode(code.function, code.flow)) {
-    for (const CodeRegion& region : regions_.regions) names_.push_back(NameOf(region, names));
+  CodeCosts(const RegionMap& map, const std::map<uint64_t, PcCount>& counts, const std::map<uint64_t, PcSamples>& samples)
+      : map_(map) {
+    const auto name = [&](int32_t region) { return region < 0 ? "" : map.regions[static_cast<size_t>(region)].name; };
     // Rows of the same name and parent, under whatever lies above, are one.
-    std::vector<CodeCost*> rows;
-    for (size_t region = 0; region < regions_.regions.size(); ++region) {
-      const CodeRegion& one = regions_.regions[region];
-      rows.push_back(one.begins.empty() ? nullptr : &by_name_[{names_[region], one.parent < 0 ? "" : names_[one.parent]}]);
+    for (const RegionMap::Region& one : map.regions)
+      rows_.push_back(one.reached ? &by_name_[{one.name, name(one.parent)}] : nullptr);
+    for (const auto& [pc, count] : counts) AddCount(pc, count);
+    for (const auto& [pc, sample] : samples) {
+      CodeCost* const cost = Row(At(pc).innermost);
+      if (cost == nullptr) continue;
+      for (const auto& [stall, number] : sample.by_stall) cost->stalls[stall] += number;
     }
-    for (uint32_t i = 0; i < function_.code.size(); ++i) AddInstruction(i, counts, samples, rows);
-    const auto ranges = regions_.Ranges(function_);
-    for (size_t region = 0; region < rows.size(); ++region) {
-      if (rows[region] == nullptr) continue;
-      for (const uint32_t begin : regions_.regions[region].begins)
-        if (const auto count = counts.find(function_.code[begin].pc); count != counts.end())
-          rows[region]->begins += count->second.executed;
-      rows[region]->ranges.insert(rows[region]->ranges.end(), ranges[region].begin(), ranges[region].end());
+    for (size_t region = 0; region < rows_.size(); ++region) {
+      if (rows_[region] == nullptr) continue;
+      for (const uint64_t begin : map.regions[region].begins)
+        if (const auto count = counts.find(begin); count != counts.end()) rows_[region]->begins += count->second.executed;
+      for (const std::string& code : map.regions[region].code)
+        if (auto& all = rows_[region]->code; std::find(all.begin(), all.end(), code) == all.end()) all.push_back(code);
     }
   }
 
-  const RegionCode& regions() const { return regions_; }
   const ByName& by_name() const { return by_name_; }
 
  private:
-  std::string NameOf(const CodeRegion& region, absl::Span<const std::string> names) const {
-    if (regions_.format == RecordFormat::kProton)
-      return absl::StrCat("scope ", region.id);   // Proton's names are in no code
-    const std::string known = NameOfScopeId(region.id, region.wait, names);
-    return known.empty() ? absl::StrFormat("%sscope 0x%x", region.wait ? "wait " : "", region.id) : known;
+  RegionMap::At At(uint64_t pc) const {
+    const auto found = map_.at.find(pc);
+    return found == map_.at.end() ? RegionMap::At() : found->second;
+  }
+  CodeCost* Row(int32_t region) const { return region < 0 ? nullptr : rows_[static_cast<size_t>(region)]; }
+
+  void AddCount(uint64_t pc, const PcCount& count) {
+    const RegionMap::At at = At(pc);
+    for (int32_t region = at.innermost; region >= 0; region = map_.regions[static_cast<size_t>(region)].parent)
+      if (CodeCost* const cost = Row(region); cost != nullptr) cost->instructions += count.executed;
+    for (const int32_t region : at.doubtful)
+      if (CodeCost* const cost = Row(region); cost != nullptr && !map_.IsWithin(at.innermost, region))
+        cost->doubtful += count.executed;
+    CodeCost* const cost = Row(at.innermost);
+    if (cost == nullptr) return;
+    cost->exclusive += count.executed;
+    cost->threads += count.threads;
+    cost->off += count.predicated_off;
+    cost->mix[at.recording ? "recording" : count.opcode_class.empty() ? "unknown" : count.opcode_class] += count.executed;
   }
 
-  void AddInstruction(uint32_t i, const std::map<uint64_t, PcCount>& counts, const std::map<uint64_t, PcSamples>& samples,
-                      const std::vector<CodeCost*>& rows) {
-    const auto count = counts.find(function_.code[i].pc);
-    const int32_t here = regions_.innermost[i];
-    if (count != counts.end()) {
-      const PcCount& at = count->second;
-      for (int32_t region = here; region >= 0; region = regions_.regions[region].parent)
-        if (rows[region] != nullptr) rows[region]->instructions += at.executed;
-      for (const int32_t region : regions_.doubtful[i])
-        if (rows[region] != nullptr && !regions_.IsWithin(here, region)) rows[region]->doubtful += at.executed;
-    }
-    if (here < 0 || rows[here] == nullptr) return;
-    CodeCost& cost = *rows[here];
-    if (count != counts.end()) {
-      const PcCount& at = count->second;
-      cost.exclusive += at.executed;
-      cost.threads += at.threads;
-      cost.off += at.predicated_off;
-      cost.mix[regions_.recording[i] ? "recording" : at.opcode_class.empty() ? "unknown" : at.opcode_class] += at.executed;
-    }
-    if (const auto sample = samples.find(function_.code[i].pc); sample != samples.end())
-      for (const auto& [stall, number] : sample->second.by_stall) cost.stalls[stall] += number;
-  }
-
-  const SassFunction& function_;
-  const RegionCode regions_;
-  std::vector<std::string> names_;
+  const RegionMap& map_;
+  std::vector<CodeCost*> rows_;   // by region; null: no way through the code opens it
   ByName by_name_;
 };
 
@@ -121,16 +109,12 @@ class Builder {
     ASSIGN_OR_RETURN(const auto code, ReadKernelCode(evidence_, "which instructions belong to which region", basis));
     ASSIGN_OR_RETURN(const auto metrics, KernelMetrics::Read(evidence_, basis));
     OfKernel(counts, samples, metrics);
+    ASSIGN_OR_RETURN(map_, ReadRegionMap(evidence_, times_.names, code.get(), counts, samples, basis));
+    // Times of other code are joined by name and line alone: its instructions lie elsewhere.
+    joined_ = !times_.other_code || map_.by == RegionsBy::kLines;
     std::optional<CodeCosts> costs;
-    if (code != nullptr) {
-      costs.emplace(*code, counts, samples, times_.names);
-      for (const std::string& note : costs->regions().notes) basis->add_notes(note);
-      if (costs->regions().regions.empty() && !times_.regions.empty())
-        evidence_.Abstain("which instructions belong to which region",
-                          "the code of the kernel has no record of a scope: it was not the instrumented code that was kept "
-                          "(Proton instruments a copy)",
-                          "cutracer", basis);
-    }
+    if (map_.by != RegionsBy::kNothing) costs.emplace(map_, counts, samples);
+    SayCodes();
     ASSIGN_OR_RETURN(const TracedCounts traced,
                      ReadTracedCounts(evidence_, times_, !counts.empty() && costs && !costs->by_name().empty(), basis));
     AddRows(counts, costs ? &costs->by_name() : nullptr, traced);
@@ -139,19 +123,8 @@ class Builder {
 
  private:
   absl::Status ReadTimes() {
-    Evidence::Want want{.used_for = "time", .times = true, .trace = true};
     v1::Basis* const basis = out_.mutable_basis();
-    ASSIGN_OR_RETURN(times_, ReadRegionTimes(evidence_, want, by_warp_, basis));
-    if (times_.passes == 0) {
-      // Of instrumented code that differs from the clean one (Proton's): times without instructions.
-      want.same_code = false;
-      basis->clear_passes();
-      ASSIGN_OR_RETURN(times_, ReadRegionTimes(evidence_, want, by_warp_, basis));
-      other_code_ = times_.passes > 0;
-      if (other_code_)
-        basis->add_notes("the passes that timed regions ran other code than the passes that counted instructions: times "
-                         "and counts are not joined");
-    }
+    ASSIGN_OR_RETURN(times_, ReadRegionTimes(evidence_, by_warp_, basis));
     if (times_.passes == 0)
       evidence_.Abstain("how long regions take", "no pass recorded regions of this kernel", "scopes*5", basis);
     if (times_.dropped > 0)
@@ -161,6 +134,20 @@ class Builder {
       basis->add_notes(absl::StrFormat("%.1f %% of the CTAs were recorded; totals are scaled to all of them",
                                        100 * times_.recorded_share));
     return absl::OkStatus();
+  }
+
+  // What times and counts of different code mean together.
+  void SayCodes() {
+    if (!times_.other_code) return;
+    v1::Basis* const basis = out_.mutable_basis();
+    if (!joined_)
+      return basis->add_notes("the passes that timed regions ran other code than the passes that counted instructions: times "
+                              "and counts are not joined");
+    basis->add_notes(absl::StrCat(
+        "instructions and samples are of the clean code, cycles of code that records regions",
+        times_.lengthened > 0 ? absl::StrFormat(", whose launches took %.2f times as long", times_.lengthened)
+                              : "; how much longer it takes is not known",
+        ": an IPC is the one over the other"));
   }
 
   void OfKernel(const std::map<uint64_t, PcCount>& counts, const std::map<uint64_t, PcSamples>& samples,
@@ -203,7 +190,7 @@ class Builder {
       row.set_confidence(1);
       const double share = static_cast<double>(time.instances) / all[name];
       const CodeCost* cost = nullptr;
-      if (code != nullptr && !other_code_)
+      if (code != nullptr && joined_)
         if (const auto found = code->find(name); found != code->end()) cost = &found->second;
       Times(time, cost, share, &row);
       Counts(key, counts, cost, share, runners[name] > 1 || key.warp >= 0, traced, &row);
@@ -283,7 +270,7 @@ class Builder {
   }
 
   void FromCode(const CodeCost& cost, double share, v1::RegionCost* row) {
-    row->set_source("sassmetrics by PC range");
+    row->set_source(map_.by == RegionsBy::kLines ? "sassmetrics by source line" : "sassmetrics by PC range");
     row->set_instructions(cost.instructions * share);
     row->set_instructions_exclusive(cost.exclusive * share);
     row->set_issue_share(kernel_instructions_ > 0 ? row->instructions_exclusive() / kernel_instructions_ : NAN);
@@ -293,9 +280,12 @@ class Builder {
       *row->add_mix() = std::move(one);
     }
     AddCode(cost, share, row);
+    if (map_.confidence < 1) Doubt(map_.confidence, map_.why, row);
     if (cost.doubtful > 0)
       Doubt(cost.instructions / (cost.instructions + cost.doubtful),
-            absl::StrFormat("%.0f more instructions a launch may belong to it: ways that meet in the code disagree", cost.doubtful),
+            absl::StrFormat("%.0f more instructions a launch may belong to it: %s", cost.doubtful,
+                            map_.by == RegionsBy::kLines ? "their lines are in several regions, or inlined in several"
+                                                         : "ways that meet in the code disagree"),
             row);
   }
 
@@ -304,12 +294,12 @@ class Builder {
       one.set_value(one.value() * share);
       *row->add_stalls() = std::move(one);
     }
-    for (const std::string& range : cost.ranges) row->add_code(range);
+    for (const std::string& code : cost.code) row->add_code(code);
   }
 
   void Counts(const RegionKey& key, const std::map<uint64_t, PcCount>& counts, const CodeCost* cost, double share,
               bool shared, const TracedCounts& traced, v1::RegionCost* row) {
-    if (other_code_) return Unknown("the timed code is not the counted one", row);
+    if (!joined_) return Unknown("the timed code is not the counted one", row);
     if (const auto found = traced.regions.find(key); found != traced.regions.end()) {
       const TracedCount& one = found->second;
       row->set_source("cutracer by ordinal");
@@ -321,6 +311,9 @@ class Builder {
       if (traced.confidence < 1) Doubt(traced.confidence, traced.why, row);
     } else if (cost != nullptr && !counts.empty()) {
       FromCode(*cost, share, row);
+      if (times_.other_code && times_.lengthened > 1)
+        Doubt(1 / times_.lengthened,
+              absl::StrFormat("cycles are of instrumented code, which took %.2f times as long", times_.lengthened), row);
       if (shared)
         Doubt(kSharedConfidence, "counts at instructions do not tell who executed them: shared out by instances", row);
     } else {
@@ -375,7 +368,8 @@ class Builder {
   const Evidence& evidence_;
   const bool by_warp_;
   RegionTimes times_;
-  bool other_code_ = false;
+  RegionMap map_;
+  bool joined_ = true;   // counts belong to the times
   double kernel_instructions_ = NAN;
   v1::RegionCosts out_;
 };

@@ -235,6 +235,7 @@ absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, const Evid
     if (absl::IsNotFound(status)) continue;   // removed by retention
     RETURN_IF_ERROR(status, "reading the trace of pass ", pass->pass_id());
     reader.End();
+    times.pass_ids.push_back(pass->pass_id());
     unnamed.insert(reader.unnamed().begin(), reader.unnamed().end());
     times.ns_per_cycle += (reader.ns_per_cycle() - times.ns_per_cycle) / ++times.passes;
     if (const double ctas = CtasLaunched(evidence, *pass, reader.launches()); ctas > 0) {
@@ -247,6 +248,24 @@ absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, const Evid
   std::set<std::string> names;
   for (const auto& [key, time] : times.regions) names.insert(key.region);
   times.names.assign(names.begin(), names.end());
+  return times;
+}
+
+absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, bool by_warp, v1::Basis* basis) {
+  Evidence::Want want{.used_for = "time", .times = true, .trace = true};
+  const int before = basis->passes_size();
+  ASSIGN_OR_RETURN(RegionTimes times, ReadRegionTimes(evidence, want, by_warp, basis));
+  if (times.passes == 0) {
+    want.same_code = false;
+    basis->mutable_passes()->DeleteSubrange(before, basis->passes_size() - before);
+    ASSIGN_OR_RETURN(times, ReadRegionTimes(evidence, want, by_warp, basis));
+    times.other_code = times.passes > 0;
+  }
+  for (const v1::Perturbation& one : evidence.certificates())
+    for (const int64_t pass : times.pass_ids)
+      if (one.ratio() > 0 && evidence.IsKernel(one.kernel()) &&
+          std::find(one.pass_ids().begin(), one.pass_ids().end(), pass) != one.pass_ids().end())
+        times.lengthened = one.ratio();
   return times;
 }
 

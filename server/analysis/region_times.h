@@ -45,11 +45,17 @@ struct RegionTimes {
   uint64_t dropped = 0;             // records lost
   uint32_t passes = 0;
   double ns_per_cycle = 0;          // mean over passes; 0: not known
+  std::vector<int64_t> pass_ids;
+  bool other_code = false;          // the passes ran other code than evidence.code(): Proton instruments a copy
+  double lengthened = 0;            // kernel's duration in these passes ÷ in clean ones; 0: not known
   bool cycles = true;               // false: the traces are in ns, and the numbers too
   std::vector<std::string> names;   // of regions, each once
   // By the lane of a track (role_inference.h, LaneName): its role. Warps that name none and record the same regions are one.
   std::map<std::string, std::string> role_of;
 };
+
+// Of the kernel, from passes that ran evidence.code() if there are any, else from those that ran other code.
+absl::StatusOr<RegionTimes> ReadRegionTimes(const Evidence& evidence, bool by_warp, v1::Basis* basis);
 
 // Of the kernel, from `scopes` or `proton` traces of passes that `want` allows. With `by_warp`, rows of warps beside those of
 // roles. No passes: an abstention, and no regions.

@@ -105,4 +105,14 @@ void AddRecordings(const std::string& directory, TestJob* job, const std::set<st
   for (const fs::path& recording : recordings) Play(recording, all, job, only);
 }
 
+void AddSources(const std::string& directory, TestJob* job) {
+  bool any = false;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().extension() != ".py") continue;
+    job->File(entry.path().filename().string(), Slurp(entry.path()));
+    any = true;
+  }
+  REQUIRE(any);
+}
+
 }  // namespace sextant::analysis

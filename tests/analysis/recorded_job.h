@@ -17,4 +17,7 @@ namespace sextant::analysis {
 // be played fails the test.
 void AddRecordings(const std::string& directory, TestJob* job, const std::set<std::string>& only = {});
 
+// Adds the Python files of a directory as files of the workload's bundle, which recordings do not have.
+void AddSources(const std::string& directory, TestJob* job);
+
 }  // namespace sextant::analysis

@@ -10,8 +10,9 @@
 namespace sextant::analysis {
 namespace {
 
-v1::RegionCosts Costs(const std::string& example, const std::string& kernel) {
+v1::RegionCosts Costs(const std::string& example, const std::string& kernel, bool sources = false) {
   TestJob job;
+  if (sources) AddSources("examples/" + example, &job);
   AddRecordings("tests/recordings/h200/" + example, &job,
                 {"activity", "scopes", "proton", "sassmetrics", "pcsampling", "ir", "counters"});
   v1::Subject subject;
@@ -64,15 +65,74 @@ TEST_CASE("roles that run the same regions share the counts, and nothing is coun
   }
 }
 
-TEST_CASE("Proton times a copy of the kernel: its regions have times, and say what would count") {
+std::map<std::string, v1::RegionCost> ByRegion(const v1::RegionCosts& costs) {
+  std::map<std::string, v1::RegionCost> rows;
+  for (const v1::RegionCost& row : costs.regions()) {
+    REQUIRE(rows.emplace(row.region(), row).second);
+    INFO(row.region() << " " << row.why());
+    CHECK(row.source() == "sassmetrics by source line");
+    CHECK(row.ipc() > 0);
+    CHECK(row.ipc() < 1);
+    CHECK(row.confidence() > 0.6);
+    CHECK(row.confidence() < 0.8);
+    CHECK(row.stalls_size() > 0);
+    CHECK(absl::StrContains(row.why(), "the compiler moves code over borders of regions; 0.0 % of the kernel's"));
+  }
+  return rows;
+}
+
+double Class(const v1::RegionCost& row, const std::string& name) {
+  for (const v1::NamedShare& one : row.mix())
+    if (one.name() == name) return one.value();
+  return 0;
+}
+
+TEST_CASE("regions of a Triton kernel have instructions, by the lines of its source") {
+  const v1::RegionCosts costs = Costs("triton_matmul", "matmul_kernel", /*sources=*/true);
+  CHECK(costs.basis().abstentions().empty());
+  auto rows = ByRegion(costs);
+  REQUIRE(rows.size() == 4);
+  CHECK(rows["load"].parent() == "mainloop");
+  CHECK(rows["load"].code(0) == "kernel.py:24-28");
+  CHECK(rows["dot"].code(0) == "kernel.py:29-32");
+  CHECK(rows["mainloop"].instructions() ==
+        rows["mainloop"].instructions_exclusive() + rows["load"].instructions() + rows["dot"].instructions());
+  // 64 CTAs of 8 warps take 16 steps of 64 along K, each in four HGMMAs: all are in the main loop, wherever in it.
+  CHECK(Class(rows["load"], "tensor") + Class(rows["dot"], "tensor") + Class(rows["mainloop"], "tensor") == 64 * 8 * 16 * 4);
+  CHECK(rows["mainloop"].instructions() + rows["epilogue"].instructions() < costs.kernel_instructions());
+  CHECK(Class(rows["epilogue"], "global") > 0);
+  CHECK(Class(rows["load"], "copy") > 0);
+}
+
+TEST_CASE("code of functions that Triton's library brings belongs to the region that calls them") {
+  auto rows = ByRegion(Costs("triton_attention", "attention_kernel", /*sources=*/true));
+  REQUIRE(rows.size() == 4);
+  // tl.max and tl.sum exchange values of lanes: SHFL, the class "warp", is in library lines alone.
+  CHECK(Class(rows["softmax"], "warp") > 0);
+  CHECK(Class(rows["softmax"], "special") > 0.9 * 278528);   // exponentials
+  CHECK(rows["softmax"].issue_share() > 0.5);
+}
+
+TEST_CASE("regions of roles in Gluon are told apart by their lines") {
+  auto rows = ByRegion(Costs("gluon_ws", "matmul_ws_kernel", /*sources=*/true));
+  REQUIRE(rows.size() == 5);
+  CHECK(rows["issue_loads"].instances() == 1024);
+  CHECK(Class(rows["issue_loads"], "copy") == 3 * 1024);
+  CHECK(rows["wait_empty"].ipc() < 0.02);
+  CHECK(rows["mma"].role() == rows["wait_full"].role());
+  CHECK(rows["mma"].role() != rows["issue_loads"].role());
+}
+
+TEST_CASE("Proton times a copy of the kernel: without its source, regions have times, and what would count is said") {
   const v1::RegionCosts costs = Costs("gluon_ws", "matmul_ws_kernel");
-  for (const v1::PassSet& set : costs.basis().passes()) UNSCOPED_INFO(set.ShortDebugString());
   REQUIRE_FALSE(costs.regions().empty());
   for (const v1::RegionCost& row : costs.regions()) {
     CHECK(row.cycles_total() > 0);
     CHECK(std::isnan(row.instructions()));
     CHECK_FALSE(row.why().empty());
   }
+  REQUIRE(costs.basis().abstentions_size() == 1);
+  CHECK(costs.basis().abstentions(0).pass() == "proton");
 }
 
 }  // namespace
