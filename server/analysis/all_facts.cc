@@ -5,8 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/status/status.h"
+#include "server/analysis/code_sites.h"
 #include "server/analysis/critical_path.h"
 #include "server/analysis/gather_facts.h"
+#include "server/analysis/hotspots.h"
 #include "server/analysis/region_costs.h"
 #include "server/analysis/registers.h"
 #include "server/analysis/roofline.h"
@@ -15,6 +17,7 @@
 namespace sextant::analysis {
 namespace {
 
+constexpr uint32_t kInstructions = 1000;
 constexpr uint32_t kInstances = 100;    // of a role and region, in timelines
 
 // What says nothing of the passes: try again.
@@ -50,6 +53,21 @@ void MergePasses(const v1::Basis& from, v1::Basis* to) {
       *to->add_provenance() = one;
 }
 
+// Where in the code the time goes: by line for reading, by instruction for what rules name.
+absl::Status Code(const Evidence& evidence, const v1::Subject& subject, Facts* facts, v1::Basis* basis) {
+  v1::GetHotspotsRequest request;
+  *request.mutable_subject() = subject;
+  request.set_by("line");
+  RETURN_IF_ERROR(Take(MakeHotspots(evidence, request), "hotspots", &facts->lines, basis));
+  request.set_by("sass");
+  request.set_top(kInstructions);
+  std::optional<v1::Hotspots> by_sass;
+  RETURN_IF_ERROR(Take(MakeHotspots(evidence, request), "hotspots by instruction", &by_sass, basis));
+  if (!by_sass) return absl::OkStatus();
+  ASSIGN_OR_RETURN(facts->sites, FindCodeSites(evidence, *by_sass));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Facts> AllFacts(const Evidence& evidence, const v1::Subject& subject, const FactSources& sources,
@@ -81,12 +99,14 @@ absl::StatusOr<Facts> AllFacts(const Evidence& evidence, const v1::Subject& subj
     timeline.set_overlaps(true);
     RETURN_IF_ERROR(Take(sources.timeline(timeline), "timeline", &facts.timeline, basis));
   }
+  RETURN_IF_ERROR(Code(evidence, subject, &facts, basis));
   v1::Basis of_facts;
   RETURN_IF_ERROR(GatherFacts(evidence, &facts, &of_facts));
   MergePasses(of_facts, basis);
   for (const std::string& note : of_facts.notes()) basis->add_notes(note);
   if (facts.path) MergePasses(facts.path->basis(), basis);
   if (facts.costs) MergePasses(facts.costs->basis(), basis);
+  if (facts.lines) MergePasses(facts.lines->basis(), basis);
   if (facts.occupancy) MergePasses(facts.occupancy->basis(), basis);
   if (facts.variation) MergePasses(facts.variation->basis(), basis);
   if (facts.registers) MergePasses(facts.registers->basis(), basis);

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/analysis/rules/rule.h"
+#include "server/analysis/rules/units.h"
 #include "server/analysis/text.h"
 
 namespace sextant::analysis {
@@ -15,8 +17,69 @@ namespace {
 
 constexpr const char* kBounds[] = {"memory-bound", "compute-bound", "instruction-issue-bound", "latency-bound"};
 
-int RankOf(const std::string& confidence) {
-  return confidence == "high" ? 0 : confidence == "medium" ? 1 : 2;
+double WeightOf(const std::string& confidence) {
+  return confidence == "high" ? kHighWeight : confidence == "medium" ? kMediumWeight : kLowWeight;
+}
+
+// What is known of a finding beside itself.
+struct Weighed {
+  v1::Finding finding;
+  SavedFrom from = SavedFrom::kNothing;
+  double least = 0;
+  size_t kernel = 0;     // 0: it was looked into, or none was; 1: another was
+  double weight = 1;     // of the kernel in the GPU's time
+  size_t order = 0;
+
+  bool saves() const { return finding.saves_share() > 0; }
+  double expected() const { return (least + finding.saves_share()) / 2 * WeightOf(finding.confidence()); }
+};
+
+std::string NameOf(const v1::Finding& finding) {
+  return finding.region().empty() ? finding.rule() : absl::StrCat(finding.rule(), " (", Shown(finding.region()), ")");
+}
+
+// Regions inside it were recorded.
+bool LookedInto(const Facts& facts) {
+  return (facts.timeline && !facts.timeline->regions().empty()) || (facts.costs && !facts.costs->regions().empty());
+}
+
+// Names the rivals of each finding about one kernel. What all save together, as a share of the kernel's time; 0: nothing.
+double SettleRivals(const Facts& facts, std::vector<Weighed*> findings) {
+  // Fewer accesses in a region of the critical path save of that region's time.
+  const auto same_time = [&](const Weighed& work) {
+    return std::any_of(findings.begin(), findings.end(), [&](const Weighed* other) {
+      return other->from == SavedFrom::kIdleUnits && other->finding.region() == work.finding.region();
+    });
+  };
+  for (Weighed* one : findings)
+    if (one->from == SavedFrom::kWork && !one->finding.region().empty() && same_time(*one)) one->from = SavedFrom::kIdleUnits;
+  std::map<SavedFrom, std::vector<Weighed*>> pools;
+  for (Weighed* one : findings)
+    if (one->saves() && one->from != SavedFrom::kNothing && one->from != SavedFrom::kBetween) pools[one->from].push_back(one);
+  double kept = 1, kept_idle = 1;
+  for (auto& [from, rivals] : pools) {
+    double product = 1, sum = 0;
+    for (const Weighed* one : rivals) {
+      product *= 1 - one->finding.saves_share();
+      sum += one->finding.saves_share();
+    }
+    const bool idle = from == SavedFrom::kIdleUnits || from == SavedFrom::kIdleSms;
+    // Times that are idle lie beside each other; work that is spared is spared of what is left.
+    const double together = idle ? std::min(sum, LeftFor(from, facts).share) : 1 - product;
+    (idle ? kept_idle : kept) *= 1 - together;
+    if (rivals.size() < 2) continue;
+    for (Weighed* one : rivals) {
+      std::vector<std::string> others;
+      for (const Weighed* other : rivals)
+        if (other != one) others.push_back(NameOf(other->finding));
+      const size_t shown = std::min<size_t>(others.size(), 3);
+      one->finding.add_evidence(absl::StrCat(
+          "not beside ", absl::StrJoin(others.begin(), others.begin() + shown, ", "),
+          others.size() > shown ? absl::StrCat(" and ", others.size() - shown, " more") : "",
+          ", which save of the same time: together at most ", Percent(together)));
+    }
+  }
+  return 1 - kept * std::max(kept_idle, 1 - LeftOfAll(facts).share);
 }
 
 // Of all time the GPU is busy.
@@ -25,28 +88,30 @@ double Weight(const Facts& facts) {
 }
 
 // One sentence about one kernel: its time, what bounds it, what promises most.
-std::string VerdictOn(const Facts& facts, const std::vector<const v1::Finding*>& findings) {
+std::string VerdictOn(const Facts& facts, const std::vector<const Weighed*>& findings, double together) {
   std::string verdict = facts.kernel.empty() ? "The program" : KernelTitle(facts.kernel);
   if (facts.clean_ns.known())
-    absl::StrAppend(&verdict, " takes ", Duration(facts.clean_ns.value), " a launch");
+    absl::StrAppend(&verdict, " takes ", Duration(facts.clean_ns.value), " a launch",
+                    facts.share_of_gpu_time < 0.995 ? absl::StrCat(", ", Percent(facts.share_of_gpu_time), " of the GPU's time") : "");
   const v1::Finding* bound = nullptr;
   for (const char* rule : kBounds)
-    for (const v1::Finding* one : findings)
-      if (bound == nullptr && one->rule() == rule) bound = one;
+    for (const Weighed* one : findings)
+      if (bound == nullptr && one->finding.rule() == rule) bound = &one->finding;
   if (bound != nullptr)
     absl::StrAppend(&verdict, facts.clean_ns.known() ? ". " : ": ", bound->claim());
   else
     absl::StrAppend(&verdict, facts.clean_ns.known() ? "; what" : ": what",
                     " bounds it could not be judged from these passes");
-  const v1::Finding* best = nullptr;
-  for (const v1::Finding* one : findings)
-    if (one != bound && !std::isnan(one->saves_share()) && one->saves_share() > 0.005 &&
-        (best == nullptr || one->saves_share() > best->saves_share()))
-      best = one;
+  const Weighed* best = nullptr;
+  int saving = 0;
+  for (const Weighed* one : findings) {
+    if (!one->saves() || one->from == SavedFrom::kNothing) continue;
+    if (one->from != SavedFrom::kBetween) ++saving;
+    if (&one->finding != bound && one->finding.saves_share() > 0.005 && (best == nullptr || one->expected() > best->expected())) best = one;
+  }
   if (best != nullptr)
-    absl::StrAppend(&verdict, ". Most promising: ", best->rule(),
-                    best->region().empty() ? "" : absl::StrCat(" (", best->region(), ")"), ", at most ",
-                    Percent(best->saves_share()), " of its time");
+    absl::StrAppend(&verdict, ". Most promising: ", NameOf(best->finding), ", ", SavingText(best->least, best->finding.saves_share()),
+                    " of its time", saving > 1 && together > 0 ? absl::StrCat("; all findings together at most ", Percent(together)) : "");
   return absl::StrCat(verdict, ".");
 }
 
@@ -55,27 +120,29 @@ std::string VerdictOn(const Facts& facts, const std::vector<const v1::Finding*>&
 v1::Diagnosis Diagnose(absl::Span<const Facts> kernels, uint32_t top) {
   v1::Diagnosis diagnosis;
   for (const Rule& rule : Rules()) diagnosis.add_rules(rule.name);
-  struct Weighed {
-    v1::Finding finding;
-    double weight = 1;
-    size_t order = 0;
-  };
   std::vector<Weighed> weighed;
   std::vector<v1::Abstention> abstentions;
   std::set<std::string> asked;
   std::set<std::string> said;   // about the task rather than one kernel: once
   std::vector<std::string> verdicts;
+  const bool some_looked_into = std::any_of(kernels.begin(), kernels.end(), LookedInto);
   for (const Facts& facts : kernels) {
     const size_t first = weighed.size();
     for (const Rule& rule : Rules()) {
       Judgement judgement;
       rule.judge(facts, &judgement);
-      for (v1::Finding& finding : judgement.findings) {
+      for (size_t i = 0; i < judgement.findings.size(); ++i) {
+        v1::Finding& finding = judgement.findings[i];
         finding.set_rule(rule.name);
         finding.set_source(rule.source);
         finding.set_kernel(facts.kernel);
         if (!said.insert(absl::StrCat(rule.name, "\n", finding.claim())).second) continue;
-        weighed.push_back({std::move(finding), Weight(facts), weighed.size()});
+        weighed.push_back({.finding = std::move(finding),
+                           .from = rule.saved_from,
+                           .least = judgement.least[i],
+                           .kernel = some_looked_into && !LookedInto(facts) ? size_t{1} : size_t{0},
+                           .weight = Weight(facts),
+                           .order = weighed.size()});
       }
       for (v1::Abstention& abstention : judgement.abstentions) {
         if (kernels.size() > 1 && !facts.kernel.empty())
@@ -83,15 +150,16 @@ v1::Diagnosis Diagnose(absl::Span<const Facts> kernels, uint32_t top) {
         if (asked.insert(abstention.question()).second) abstentions.push_back(std::move(abstention));
       }
     }
-    std::vector<const v1::Finding*> of_kernel;
-    for (size_t i = first; i < weighed.size(); ++i) of_kernel.push_back(&weighed[i].finding);
-    verdicts.push_back(VerdictOn(facts, of_kernel));
+    std::vector<Weighed*> of_kernel;
+    for (size_t i = first; i < weighed.size(); ++i) of_kernel.push_back(&weighed[i]);
+    const double together = SettleRivals(facts, of_kernel);
+    verdicts.push_back(VerdictOn(facts, {of_kernel.begin(), of_kernel.end()}, together));
   }
   std::sort(weighed.begin(), weighed.end(), [](const Weighed& a, const Weighed& b) {
     const auto key = [](const Weighed& one) {
-      const double saves = one.finding.saves_share();
-      return std::make_tuple(std::isnan(saves), std::isnan(saves) ? 0 : -saves * one.weight,
-                             RankOf(one.finding.confidence()), one.order);
+      const bool unknown = std::isnan(one.finding.saves_share());
+      return std::make_tuple(one.kernel, unknown, unknown ? 0 : -one.expected() * one.weight, -WeightOf(one.finding.confidence()),
+                             one.order);
     };
     return key(a) < key(b);
   });

@@ -33,6 +33,10 @@ Fact MakeFact(absl::string_view backend, absl::string_view name, double value, a
           std::move(pass_ids)};
 }
 
+std::string SiteText(const CodeSite& site) {
+  return absl::StrCat(site.opcode, " at ", site.where.empty() ? absl::StrFormat("0x%x", site.pc) : site.where);
+}
+
 std::string PassNames(const std::vector<int64_t>& ids) {
   std::vector<std::string> names;
   for (size_t i = 0; i < std::min(ids.size(), kShownPasses); ++i) names.push_back(absl::StrCat("p", ids[i]));

@@ -22,6 +22,23 @@ struct Fact {
   bool known() const { return std::isfinite(value); }
 };
 
+// An instruction that was sampled or executed, and where it stands.
+struct CodeSite {
+  uint64_t pc = 0;
+  std::string opcode;                        // "STG.E.64"; "STG" where no code is there
+  std::string where;                         // "gemm_ws.cu:143"; "" without source lines
+  std::string region;                        // innermost; "": none, or not known
+  double samples = 0;                        // share of the kernel's
+  std::map<std::string, double> stalls;      // by reason, shares of the kernel's samples
+  double executed = NAN;                     // by warps, of a launch
+  std::string waits_for;                     // "LDG.E.128 at gemm_ws.cu:33"; "": not known
+  std::string awaited;                       // its mnemonic
+  bool recorder = false;                     // of the instrument that records regions, not of the program
+  std::vector<int64_t> pass_ids;
+};
+// "STG.E.64 at gemm_ws.cu:143", "STG.E.64 at 0x2f0".
+std::string SiteText(const CodeSite& site);
+
 struct Facts {
   std::string kernel;               // as in tables; "": CPU threads alone
   double share_of_gpu_time = NAN;   // of all kernels of the task
@@ -35,10 +52,17 @@ struct Facts {
   Fact mean_kernel_ns;              // of all kernels
 
   // Clock.
-  Fact clock_mhz;                   // of the SMs while it was measured
+  Fact clock_mhz;                   // of the SMs while it was measured: median of the passes that tell
+  Fact clock_spread;                // (highest − lowest) ÷ median of these passes
   Fact max_clock_mhz;
-  Fact throttled_share;             // of the time of the measuring passes
-  std::string throttle_reasons;     // "power cap"; "": none
+  // Why clocks were held back: the driver's reasons at the begin and end of passes, and its clocks of how long it
+  // held them for power or heat in the passes that time kernels. Empty: it gave no reason.
+  struct HeldBack {
+    std::string reason;             // "power cap", "hardware thermal", "sync boost"
+    Fact share;                     // of these passes' time; unknown: it was the reason when they began or ended
+  };
+  std::vector<HeldBack> held_back;
+  bool held_back_known = false;     // the driver was asked
 
   // By name as counted, of a launch (docs/counters.md).
   std::map<std::string, Fact, std::less<>> metrics;
@@ -62,6 +86,8 @@ struct Facts {
   std::optional<v1::Variation> variation;
   std::optional<v1::Timeline> timeline;
   std::vector<v1::Perturbation> perturbation;   // of the kernel
+  std::optional<v1::Hotspots> lines;
+  std::vector<CodeSite> sites;                  // instructions, most samples first
 
   // Where its global loads and stores stand, and how wide they are: bytes a thread asks for, of all
   // executed ones. NAN: not known.

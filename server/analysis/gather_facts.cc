@@ -175,9 +175,15 @@ double Reading(const v1::PassInfo& pass, const char* name) {
 // While it was measured: what `scopes` measured, or gauges; the highest: what any gauge ever showed.
 void Clocks(const Evidence& evidence, Facts* facts) {
   std::vector<double> measured;
-  std::vector<int64_t> measured_ids, gauged_ids, timed_ids;
-  double highest = 0, held_ms = 0, wall_ms = 0;
-  std::set<std::string> reasons;
+  std::vector<int64_t> measured_ids, gauged_ids;
+  double highest = 0;
+  struct Held {
+    double ms = 0;
+    std::vector<int64_t> ids;
+  };
+  std::map<std::string, Held> gauges, reasons;   // by clock of the driver, by reason
+  double wall_ms = 0;
+  std::vector<int64_t> timed_ids;
   for (const v1::PassInfo& pass : evidence.passes()) {
     if (!EndedWell(pass) || pass.result().provenance().machine_class() != evidence.machine_class()) continue;
     for (const char* gauge : {"sm_clock_mhz_before", "sm_clock_mhz_after"})
@@ -190,31 +196,60 @@ void Clocks(const Evidence& evidence, Facts* facts) {
       measured_ids.push_back(pass.pass_id());
     }
     if (!TimesKernels(MeasuredAs(pass).backend())) continue;
-    const double power = Reading(pass, "throttled_power_ms"), heat = Reading(pass, "throttled_thermal_ms");
-    if (!std::isnan(power) || !std::isnan(heat)) {
-      held_ms += (power > 0 ? power : 0) + (heat > 0 ? heat : 0);
+    bool clocked = false;
+    for (const auto& [gauge, reason] : {std::pair{"throttled_power_ms", "power cap"}, std::pair{"throttled_thermal_ms", "heat"}}) {
+      const double ms = Reading(pass, gauge);
+      if (std::isnan(ms)) continue;
+      clocked = facts->held_back_known = true;
+      gauges[reason].ms += std::max(ms, 0.0);
+    }
+    if (clocked) {
       wall_ms += 1000 * pass.result().exit().wall_s();
       timed_ids.push_back(pass.pass_id());
-      if (power > 0) reasons.insert("power");
-      if (heat > 0) reasons.insert("heat");
     }
     const auto& extra = pass.result().provenance().extra();
-    if (const auto after = extra.find("throttle_after"); after != extra.end())
-      for (const absl::string_view reason : absl::StrSplit(after->second, ", ", absl::SkipEmpty()))
-        if (reason != "idle" && reason != "application clocks") reasons.insert(std::string(reason));
+    for (const char* when : {"throttle_before", "throttle_after"}) {
+      const auto found = extra.find(when);
+      if (found == extra.end()) continue;
+      facts->held_back_known = true;
+      for (const absl::string_view reason : absl::StrSplit(found->second, ", ", absl::SkipEmpty())) {
+        // What the user asked for, and what ends with the first launch, holds nothing back.
+        if (reason == "idle" || reason == "application clocks" || reason == "display clocks") continue;
+        std::vector<int64_t>& ids = reasons[std::string(reason)].ids;
+        if (ids.empty() || ids.back() != pass.pass_id()) ids.push_back(pass.pass_id());
+      }
+    }
   }
   gauged_ids.erase(std::unique(gauged_ids.begin(), gauged_ids.end()), gauged_ids.end());
   if (highest > 0)
     facts->max_clock_mhz = MakeFact("NVML", "SM clock at its highest, before and after passes", highest, "MHz", gauged_ids);
-  if (!measured.empty())
+  if (!measured.empty()) {
+    const auto [low, high] = std::minmax_element(measured.begin(), measured.end());
+    const double spread = *high - *low;
     facts->clock_mhz = MakeFact("scopes", "SM clock while kernels ran", Median(measured), "MHz", measured_ids);
-  else if (highest > 0)
-    facts->clock_mhz = facts->max_clock_mhz;
-  if (wall_ms > 0) {
-    facts->throttled_share = MakeFact("NVML", "clocks held back, of the passes' time", 100 * held_ms / wall_ms, "%", timed_ids);
-    facts->throttled_share.value /= 100;
+    if (measured.size() > 1) {
+      facts->clock_spread = MakeFact("scopes", "(highest − lowest) ÷ median of the SM clock over passes",
+                                     100 * spread / facts->clock_mhz.value, "%", measured_ids);
+      facts->clock_spread.value /= 100;
+    }
   }
-  facts->throttle_reasons = absl::StrJoin(reasons, ", ");
+  for (const auto& [reason, held] : gauges) {
+    if (!(held.ms > 0) || !(wall_ms > 0)) continue;
+    Fact share = MakeFact("NVML", absl::StrCat("clocks held back for ", reason, ", of the passes' time"), 100 * held.ms / wall_ms, "%", timed_ids);
+    share.value /= 100;
+    facts->held_back.push_back({reason, std::move(share)});
+  }
+  for (auto& [reason, held] : reasons) {
+    const bool clocked = std::any_of(facts->held_back.begin(), facts->held_back.end(), [&](const auto& one) {
+      return one.reason == reason || (one.reason == "heat" && absl::StrContains(reason, "thermal"));
+    });
+    Fact seen;
+    seen.evidence = absl::StrCat("NVML: \"", reason, "\" held the clocks back as ",
+                                 held.ids.size() == 1 ? "a pass" : absl::StrCat(held.ids.size(), " passes"), " began or ended (",
+                                 PassNames(held.ids), ")");
+    seen.pass_ids = std::move(held.ids);
+    if (!clocked) facts->held_back.push_back({reason, std::move(seen)});
+  }
 }
 
 absl::Status Counters(const Evidence& evidence, Facts* facts, v1::Basis* basis) {

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/analysis/rules/rule.h"
+#include "server/analysis/rules/sites.h"
 #include "server/analysis/rules/units.h"
 #include "server/analysis/text.h"
 
@@ -19,6 +20,23 @@ constexpr double kSpillsMatter = 0.01;         // of the instructions
 
 constexpr char kMemoryPass[] = "counters:set=memory";
 
+// "KIND: STG.E at k.cu:143 (…), …", two places.
+void AddPlaces(const std::vector<AccessPlace>& places, absl::string_view kind, v1::Finding* finding) {
+  std::string text;
+  for (size_t i = 0; i < std::min<size_t>(places.size(), 2); ++i) absl::StrAppend(&text, i > 0 ? ", " : "", PlaceText(places[i]));
+  if (!text.empty()) finding->add_evidence(absl::StrCat(kind, ": ", text));
+}
+
+// Of the median run's path, as a share of the kernel's time; NaN without a path.
+double ShareOfPath(const Facts& facts, absl::string_view region) {
+  if (!facts.path || facts.path->paths().empty()) return NAN;
+  const v1::CriticalPathAt& at = facts.path->paths(facts.path->paths_size() / 2);
+  double share = 0;
+  for (const v1::PathShare& one : at.shares())
+    if (one.region() == region) share += one.share();
+  return OfKernel(facts, share, at.span_ns());
+}
+
 void BankConflicts(const Facts& facts, Judgement* out) {
   const Fact& loads = facts.Metric("l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum");
   const Fact& stores = facts.Metric("l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_st.sum");
@@ -32,15 +50,17 @@ void BankConflicts(const Facts& facts, Judgement* out) {
   v1::Finding* finding = out->Say(
       absl::StrCat("Bank conflicts: accesses to shared memory are repeated ", Figure(conflicts),
                    " times a launch, ", Percent(share), " of the SMs' cycles"),
-      "medium", std::min(share, 1.0),
-      absl::StrCat(Figure(conflicts), " conflicts, one cycle each, ÷ (", Figure(facts.sms), " SMs × ",
-                   Figure(cycles.value), " cycles)"),
+      "medium",
+      {.most = share, .formula = absl::StrCat(Figure(conflicts), " conflicts, one cycle each, ÷ (", Figure(facts.sms), " SMs × ",
+                                              Figure(cycles.value), " cycles)")},
       {&loads, &stores, &cycles});
+  AddPlaces(PlacesOfKind(facts, {"LDS", "STS", "LDSM", "STSM", "ATOMS"}), "accesses to shared memory executed most", finding);
   finding->add_try_this("swizzle or pad the shared-memory layout so that the threads of a warp use different banks");
 }
 
 struct Direction {
   const char* word;        // "loads"
+  bool store;
   const char* requests;
   const char* sectors;
 };
@@ -71,15 +91,32 @@ void Coalescing(const Facts& facts, const Direction& direction, const Fact& widt
   const auto memory = MemoryUse(facts);
   const double busy = memory.empty() ? NAN : memory.front().percent() / 100;
   const double share = all > 0 ? excess / all : NAN;
+  const auto places = direction.store ? PlacesOfKind(facts, {"STG"}) : PlacesOfKind(facts, {"LDG", "LDGSTS"});
+  Saving saving{.most = share * busy};
+  if (!std::isnan(saving.most))
+    saving.formula = absl::StrCat(Percent(share), " of the sectors that memory moves are in excess, × ", Percent(busy), " use of ",
+                                  memory.front().unit);
+  // Where they stand in a region of the critical path they cost its time too, whatever bandwidth is left.
+  double on_path = NAN;
+  std::string region;
+  if (!places.empty() && !places.front().site->region.empty()) {
+    region = places.front().site->region;
+    on_path = ShareOfPath(facts, region);
+  }
+  if (on_path * excess / sectors.value > saving.most || (std::isnan(saving.most) && on_path > 0)) {
+    saving.least = std::isnan(saving.most) ? 0 : saving.most;
+    saving.most = on_path * excess / sectors.value;
+    absl::StrAppend(&saving.formula, saving.formula.empty() ? "" : "; at most ", Percent(excess / sectors.value), " of the time of \"",
+                    region, "\" on the critical path");
+    saving = Within(LeftInside(facts), std::move(saving));
+  }
   v1::Finding* finding = out->Say(
       absl::StrFormat("Uncoalesced access: a request of global %s moves %.3g sectors of 32 bytes where %.3g would do",
                       direction.word, each, needed),
-      width.known() ? "high" : "medium", share * busy,
-      std::isnan(share * busy)
-          ? ""
-          : absl::StrCat(Percent(share), " of the sectors that memory moves are in excess, × ", Percent(busy), " use of ",
-                         memory.front().unit),
+      width.known() ? "high" : "medium", std::move(saving),
       {&requests, &sectors, &width, memory.empty() ? &width : memory.front().fact});
+  finding->set_region(region);
+  AddPlaces(places, absl::StrCat("global ", direction.word, " executed most"), finding);
   finding->add_try_this(absl::StrCat("let neighbouring threads ",
                                      direction.word[0] == 'l' ? "read" : "write",
                                      " neighbouring addresses: reorder through shared memory or shuffles, 16 bytes a "
@@ -88,11 +125,11 @@ void Coalescing(const Facts& facts, const Direction& direction, const Fact& widt
 
 void Uncoalesced(const Facts& facts, Judgement* out) {
   Coalescing(facts,
-             {"loads", "l1tex__t_requests_pipe_lsu_mem_global_op_ld.sum",
+             {"loads", false, "l1tex__t_requests_pipe_lsu_mem_global_op_ld.sum",
               "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum"},
              facts.load_bytes_per_thread, out);
   Coalescing(facts,
-             {"stores", "l1tex__t_requests_pipe_lsu_mem_global_op_st.sum",
+             {"stores", true, "l1tex__t_requests_pipe_lsu_mem_global_op_st.sum",
               "l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum"},
              facts.store_bytes_per_thread, out);
 }
@@ -117,8 +154,8 @@ void Spills(const Facts& facts, Judgement* out) {
   if (local <= 0 || !(all.value > 0) || local / all.value < kSpillsMatter) return;
   v1::Finding* finding = out->Say(
       absl::StrCat("Spills: ", Percent(local / all.value), " of the instructions load from or store to local memory"),
-      compiled > 0 ? "high" : "medium", local / all.value,
-      absl::StrCat(Figure(local), " ÷ ", Figure(all.value), " instructions, were they not there"),
+      compiled > 0 ? "high" : "medium",
+      {.most = local / all.value, .formula = absl::StrCat(Figure(local), " ÷ ", Figure(all.value), " instructions, were they not there")},
       {&loads, &stores, &all});
   if (facts.registers) {
     finding->add_evidence(absl::StrCat(facts.registers->registers(), " registers a thread, ",
@@ -132,9 +169,9 @@ void Spills(const Facts& facts, Judgement* out) {
 }
 
 constexpr Rule kRules[] = {
-    {"bank-conflicts", "5 % of the SMs' cycles or more", BankConflicts},
-    {"uncoalesced-access", "sectors a request ÷ bytes a thread; 1.5 or more, and 2 % of L2's traffic", Uncoalesced},
-    {"spills", "1 % of instructions to local memory or more", Spills},
+    {"bank-conflicts", "5 % of the SMs' cycles or more", SavedFrom::kWork, BankConflicts},
+    {"uncoalesced-access", "sectors a request ÷ bytes a thread; 1.5 or more, and 2 % of L2's traffic", SavedFrom::kWork, Uncoalesced},
+    {"spills", "1 % of instructions to local memory or more", SavedFrom::kWork, Spills},
 };
 
 }  // namespace

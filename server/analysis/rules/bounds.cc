@@ -1,9 +1,11 @@
 // What bounds the kernel: memory, computation, instruction issue, latency, occupancy, launches.
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/analysis/rules/rule.h"
+#include "server/analysis/rules/sites.h"
 #include "server/analysis/rules/units.h"
 #include "server/analysis/text.h"
 
@@ -11,7 +13,7 @@ namespace sextant::analysis {
 namespace {
 
 constexpr double kIssueHighPct = 80;
-constexpr double kTensorUsedPct = 1;           // below it the kernel does not live by tensor cores
+constexpr double kTensorUsedPct = 5;           // below it the kernel does not live by tensor cores
 constexpr double kLowTensorPct = 50;
 constexpr double kLowOccupancyPct = 50;
 constexpr double kUsesTensorPct = 30;          // a kernel that lives by few warps and asynchronous units
@@ -25,30 +27,12 @@ constexpr char kComputePass[] = "counters:set=ipc+tensor";
 
 std::string Pct(double percent) { return Percent(percent / 100); }
 
-// What each stall reason asks for.
-const char* RemedyOf(absl::string_view stall) {
-  struct Remedy {
-    absl::string_view stall;
-    const char* text;
-  };
-  static constexpr Remedy kRemedies[] = {
-      {"long_scoreboard", "issue loads from global memory earlier: prefetch, pipeline deeper, or copy asynchronously"},
-      {"short_scoreboard", "shared memory or special functions answer late: read them earlier, or less"},
-      {"barrier", "warps wait for each other: balance their work between barriers, or synchronise fewer of them"},
-      {"wait", "dependent instructions follow each other: interleave independent work in a warp"},
-      {"math_pipe_throttle", "one execution pipe is full: use another instruction mix"},
-      {"mio_throttle", "the shared-memory and special-function queue is full: wider and fewer accesses"},
-      {"lg_throttle", "the queue for global and local memory is full: wider and fewer accesses"},
-      {"gmma", "the tensor cores are waited for: keep more than one group of products in flight"},
-      {"no_instruction", "instructions are fetched late: a smaller loop body"},
-      {"branch_resolving", "branches are waited for: fewer of them in the inner loop"},
-      {"drain", "stores are waited for at the end of warps: store earlier or coalesced"},
-      {"membar", "memory fences are waited for: weaker or fewer fences"},
-      {"imc_miss", "constants miss their cache: pass them in registers"},
-  };
-  for (const Remedy& one : kRemedies)
-    if (one.stall == stall) return one.text;
-  return nullptr;
+// What a reason asks for, and where warps stand for it; "" where nothing helps in general.
+std::string Advice(const Facts& facts, const std::string& reason) {
+  const StalledPlace place = MostStalled(facts, reason, "");
+  const char* const remedy = RemedyOf(reason, place);
+  if (remedy == nullptr) return "";
+  return absl::StrCat(remedy, place.site == nullptr ? "" : absl::StrCat("; most at ", PlaceText(place)));
 }
 
 // The stall reasons that take most warp time, largest first; not "selected".
@@ -69,17 +53,25 @@ void MemoryBound(const Facts& facts, Judgement* out) {
                         kMemoryPass);
   const auto compute = ComputeUse(facts);
   const UnitUse& busiest = memory.front();
-  const double next = compute.empty() ? NAN : compute.front().percent();
-  if (busiest.percent() < kBusyPct || busiest.percent() < next) return;
+  if (busiest.percent() < kBusyPct || (!compute.empty() && busiest.percent() < compute.front().percent())) return;
   const bool known = !compute.empty();
+  const auto others = OthersThan(facts, busiest.unit);
+  Saving saving;
+  if (known)
+    saving = {.most = 1 - others.front().percent() / busiest.percent(),
+              .formula = absl::StrCat("1 − ", Pct(others.front().percent()), " ÷ ", Pct(busiest.percent()),
+                                      ", moving so many fewer bytes that the ", others.front().unit, " bound it")};
   v1::Finding* finding = out->Say(
       absl::StrCat("Memory-bound: ", busiest.unit, " is ", Pct(busiest.percent()), " busy",
-                   known ? absl::StrCat(", ", compute.front().unit, " ", Pct(next)) : ""),
-      busiest.percent() >= 80 && known ? "high" : "medium", known ? 1 - next / busiest.percent() : NAN,
-      known ? absl::StrCat("1 − ", Pct(next), " ÷ ", Pct(busiest.percent()),
-                           ", moving so many fewer bytes that the ", compute.front().unit, " bound it")
-            : "",
-      {busiest.fact, known ? compute.front().fact : busiest.fact});
+                   known ? absl::StrCat(", the next unit, ", others.front().unit, ", ", Pct(others.front().percent())) : ""),
+      busiest.percent() >= 80 && known ? "high" : "medium", std::move(saving),
+      {busiest.fact, known ? others.front().fact : busiest.fact});
+  if (busiest.unit == "L1") {
+    // Accesses, not bytes, fill L1's pipe: which, is in the code.
+    const auto places = PlacesOfKind(facts, {"LDG", "STG", "LDS", "STS", "LDL", "STL", "LD", "ST", "RED", "ATOMG", "ATOMS"});
+    if (!places.empty() && places.front().executed > 0)
+      finding->add_try_this(absl::StrCat("fewer and wider accesses; executed most: ", PlaceText(places.front())));
+  }
   finding->add_try_this("move fewer bytes: reuse them in registers or shared memory, fuse with what makes or "
                         "uses them, or store them narrower");
   const Fact& hits = facts.Metric("lts__t_sector_hit_rate.pct");
@@ -102,8 +94,8 @@ void ComputeBound(const Facts& facts, Judgement* out) {
   v1::Finding* finding = out->Say(
       absl::StrCat("Compute-bound: the ", busiest.unit, " is ", Pct(busiest.percent()),
                    " busy in the cycles in which SMs are active"),
-      memory.empty() ? "medium" : "high", 1 - busiest.percent() / 100,
-      absl::StrCat("100 % − ", Pct(busiest.percent()), ", what is left to the pipe's peak with the same work"),
+      memory.empty() ? "medium" : "high",
+      Within(LeftInside(facts), {.most = 1, .formula = "what is left to the pipe's peak with the same work"}),
       {busiest.fact, memory.empty() ? busiest.fact : memory.front().fact});
   finding->add_try_this(busiest.percent() >= 85
                             ? "do less work, or in a narrower type: the pipe is close to its peak"
@@ -111,25 +103,36 @@ void ComputeBound(const Facts& facts, Judgement* out) {
 }
 
 void IssueBound(const Facts& facts, Judgement* out) {
+  constexpr char kUnit[] = "issue slots";
   const Fact& issue = facts.Metric("smsp__issue_active.avg.pct_of_peak_sustained_active");
   if (!issue.known())
     return out->Abstain("whether instruction issue bounds the kernel", "no pass counted issue slots",
                         "counters:set=ipc");
   if (issue.value < kBusyPct) return;
-  const UnitUse* next = nullptr;
-  const auto compute = ComputeUse(facts), memory = MemoryUse(facts);
-  for (const auto* uses : {&compute, &memory})
-    for (const UnitUse& use : *uses)
-      if (use.unit != "issue slots" && (next == nullptr || use.percent() > next->percent())) next = &use;
-  if (next != nullptr && next->percent() > issue.value) return;
+  const auto others = OthersThan(facts, kUnit);
+  if (!others.empty() && others.front().percent() > issue.value) return;
+  // A pipe that nobody counted may be as busy as the issue slots: then fewer instructions save nothing.
+  const bool pipes = PipesCounted(facts);
+  const bool next_is_busy = !others.empty() && others.front().percent() >= kBusyPct;
+  Saving saving;
+  if (!others.empty() && (pipes || next_is_busy))
+    saving = {.most = 1 - others.front().percent() / issue.value,
+              .formula = absl::StrCat("1 − ", Pct(others.front().percent()), " ÷ ", Pct(issue.value),
+                                      ", so many fewer instructions that the ", others.front().unit, " bound it",
+                                      pipes ? "" : "; not all pipes were counted")};
+  else
+    out->Abstain("what fewer instructions would save",
+                 "the pipes that they fill were not counted: one of them may be as busy as the issue slots", kPipesPass);
   v1::Finding* finding = out->Say(
       absl::StrCat("Instruction-issue-bound: schedulers issue in ", Pct(issue.value), " of the cycles in which SMs are active"),
-      issue.value >= kIssueHighPct ? "high" : "medium",
-      next == nullptr ? NAN : 1 - next->percent() / issue.value,
-      next == nullptr ? ""
-                      : absl::StrCat("1 − ", Pct(next->percent()), " ÷ ", Pct(issue.value),
-                                     ", so many fewer instructions that the ", next->unit, " bound it"),
-      {&issue, next == nullptr ? &issue : next->fact});
+      issue.value >= kIssueHighPct && pipes ? "high" : "medium", std::move(saving),
+      {&issue, others.empty() ? &issue : others.front().fact});
+  if (facts.costs && !facts.costs->mix().empty()) {
+    std::string mix;
+    for (int i = 0; i < std::min(3, facts.costs->mix_size()); ++i)
+      absl::StrAppend(&mix, i > 0 ? ", " : "", facts.costs->mix(i).name(), " ", Percent(facts.costs->mix(i).share()));
+    finding->add_evidence(absl::StrCat("instructions executed: ", mix));
+  }
   finding->add_try_this("execute fewer instructions: wider loads, packed or tensor arithmetic, addresses "
                         "computed once, unrolled loops");
 }
@@ -143,14 +146,15 @@ void LatencyBound(const Facts& facts, Judgement* out) {
   v1::Finding* finding = out->Say(
       absl::StrCat("Latency-bound: no unit is busy; the busiest is ", busiest.unit, " with ",
                    Pct(busiest.percent())),
-      stalls.empty() ? "medium" : "high", 1 - busiest.percent() / kBusyPct,
-      absl::StrCat("1 − ", Pct(busiest.percent()), " ÷ ", Pct(kBusyPct), ", were the busiest unit ",
-                   Pct(kBusyPct), " busy"),
+      stalls.empty() ? "medium" : "high",
+      Within(LeftInside(facts), {.most = 1 - busiest.percent() / kBusyPct,
+                                 .formula = absl::StrCat("1 − ", Pct(busiest.percent()), " ÷ ", Pct(kBusyPct),
+                                                         ", were the ", busiest.unit, " ", Pct(kBusyPct), " busy")}),
       {memory.front().fact, compute.front().fact});
   for (const auto& [reason, fact] : stalls) {
     if (fact->value < 0.1) break;
     finding->add_evidence(fact->evidence);
-    if (const char* remedy = RemedyOf(reason)) finding->add_try_this(remedy);
+    if (std::string advice = Advice(facts, reason); !advice.empty()) finding->add_try_this(std::move(advice));
   }
   if (stalls.empty())
     out->Abstain("what warps wait for", "no pass counted or sampled stall reasons", "pcsampling");
@@ -201,7 +205,8 @@ void OccupancyBound(const Facts& facts, Judgement* out) {
   v1::Finding* finding = out->Say(
       absl::StrCat("Occupancy-bound: ", Pct(now), " of the warps an SM can hold are there, and they wait ",
                    Percent(latency), " of the time for latencies that more would hide"),
-      achieved.known() ? "medium" : "low", 1 - now / after, absl::StrCat("1 − ", Pct(now), " ÷ ", Pct(after), ", ", how),
+      achieved.known() ? "medium" : "low",
+      Within(LeftInside(facts), {.most = 1 - now / after, .formula = absl::StrCat("1 − ", Pct(now), " ÷ ", Pct(after), ", ", how)}),
       {&achieved, largest == nullptr ? &achieved : largest});
   if (facts.registers && !facts.registers->limiter().empty()) {
     finding->add_evidence(absl::StrCat("occupancy by calculation ", Pct(possible), ", limited by ",
@@ -221,12 +226,21 @@ void LowTensorUse(const Facts& facts, Judgement* out) {
     return out->Abstain("how well the tensor cores are used", "no pass counted their cycles",
                         "counters:set=tensor");
   if (executed.value <= 0 || busy.value < kTensorUsedPct || busy.value >= kLowTensorPct) return;
+  // Another unit that is busy bounds it: its own rule has it.
+  if (const auto others = OthersThan(facts, "tensor pipe"); !others.empty() && others.front().percent() >= kBusyPct) return;
   v1::Finding* finding = out->Say(
       absl::StrCat("Low tensor-pipe use: the kernel multiplies on tensor cores, which are busy ", Pct(busy.value),
                    " of the time"),
-      "high", LeftByBusiest(facts), "what the busiest unit leaves of the time", {&busy, &executed});
-  finding->add_try_this("keep the next products' operands ready: more stages, larger tiles along K, warp "
-                        "specialisation");
+      "high",
+      Within(LeftInside(facts), {.most = 1 - busy.value / kLowTensorPct,
+                                 .formula = absl::StrCat("1 − ", Pct(busy.value), " ÷ ", Pct(kLowTensorPct), ", were it ",
+                                                         Pct(kLowTensorPct), " busy")}),
+      {&busy, &executed});
+  const auto stalls = LargestStalls(facts, 1);
+  if (!stalls.empty()) finding->add_evidence(stalls.front().second->evidence);
+  finding->add_try_this("keep the next products' operands ready: more stages, larger tiles along K, warp specialisation");
+  if (!stalls.empty())
+    if (std::string advice = Advice(facts, stalls.front().first); !advice.empty()) finding->add_try_this(std::move(advice));
 }
 
 void LaunchBound(const Facts& facts, Judgement* out) {
@@ -238,7 +252,8 @@ void LaunchBound(const Facts& facts, Judgement* out) {
   v1::Finding* finding = out->Say(
       absl::StrCat("Launch-bound: kernels of ", Duration(facts.mean_kernel_ns.value), " in the mean follow each other with gaps that are ",
                    Percent(facts.idle_share.value), " of their time and the gaps'"),
-      "medium", facts.idle_share.value, "the gaps ÷ (gaps + kernels); of the program's time on the GPU, not of this kernel's",
+      "medium",
+      {.most = facts.idle_share.value, .formula = "the gaps ÷ (gaps + kernels); of the program's time on the GPU, not of this kernel's"},
       {&facts.idle_share, &facts.mean_kernel_ns});
   finding->add_try_this("launch from a CUDA graph, or fuse kernels");
   finding->add_try_this("do not synchronise between launches");
@@ -248,13 +263,13 @@ constexpr char kSpeedOfLight[] = "speed of light: below 60 % in every unit laten
                                  "roofline, Williams et al. 2009";
 
 constexpr Rule kRules[] = {
-    {"memory-bound", kSpeedOfLight, MemoryBound},
-    {"compute-bound", kSpeedOfLight, ComputeBound},
-    {"instruction-issue-bound", "issue slots the busiest unit, 60 % or more", IssueBound},
-    {"latency-bound", kSpeedOfLight, LatencyBound},
-    {"occupancy-bound", "Little's law: throughput = warps in flight ÷ latency", OccupancyBound},
-    {"low-tensor-pipe-use", "tensor pipe below 50 % busy in a kernel that uses it 1 % or more", LowTensorUse},
-    {"launch-bound", "gaps 20 % or more, ten of them or more, between kernels of less than 20 µs", LaunchBound},
+    {"memory-bound", kSpeedOfLight, SavedFrom::kWork, MemoryBound},
+    {"compute-bound", kSpeedOfLight, SavedFrom::kIdleUnits, ComputeBound},
+    {"instruction-issue-bound", "issue slots the busiest unit, 60 % or more; speed of light", SavedFrom::kWork, IssueBound},
+    {"latency-bound", kSpeedOfLight, SavedFrom::kIdleUnits, LatencyBound},
+    {"occupancy-bound", "Little's law: throughput = warps in flight ÷ latency", SavedFrom::kIdleUnits, OccupancyBound},
+    {"low-tensor-pipe-use", "tensor pipe below 50 % busy in a kernel that uses it 5 % or more", SavedFrom::kIdleUnits, LowTensorUse},
+    {"launch-bound", "gaps 20 % or more, ten of them or more, between kernels of less than 20 µs", SavedFrom::kBetween, LaunchBound},
 };
 
 }  // namespace

@@ -56,7 +56,7 @@ void LargestRegion(const Facts& facts, Judgement* out) {
                                Duration(largest->sum_ns()), " in all (", PassNames(fact.pass_ids), ")");
   out->Say(absl::StrFormat("Region %s takes the largest share of the time recorded in role %s: %.0f %%", largest->region(),
                            RoleText(largest->role()), 100 * share),
-           "high", NAN, "", {&fact})
+           "high", {}, {&fact})
       ->set_region(largest->region());
 }
 
@@ -69,7 +69,7 @@ void SpreadRegion(const Facts& facts, Judgement* out) {
     const int last = region.duration_ns_size() - 1;
     if (region.count() < kEnoughInstances || last < median || !(region.duration_ns(median) > 0)) continue;
     const double spread = (region.duration_ns(last) - region.duration_ns(0)) / region.duration_ns(median);
-    if (spread <= widest) continue;
+    if (!(spread > widest)) continue;
     widest = spread;
     variable = &region;
   }
@@ -82,7 +82,7 @@ void SpreadRegion(const Facts& facts, Judgement* out) {
                                Duration(variable->duration_ns(variable->duration_ns_size() - 1)), " over ", Count(variable->count()),
                                " instances (", PassNames(fact.pass_ids), ")");
   out->Say(absl::StrCat("Region ", variable->region(), " of role ", RoleText(variable->role()), " varies most"),
-           variable->count() >= 100 ? "high" : "medium", NAN, "", {&fact})
+           variable->count() >= 100 ? "high" : "medium", {}, {&fact})
       ->set_region(variable->region());
 }
 
@@ -93,8 +93,9 @@ void LostRecords(const Facts& facts, Judgement* out) {
   fact.pass_ids = PassesOf(*facts.timeline);
   fact.evidence = absl::StrCat("timeline: ", Count(facts.timeline->dropped()), " lost, ", Count(facts.timeline->events()), " kept (",
                                PassNames(fact.pass_ids), ")");
-  out->Say(absl::StrCat(Count(facts.timeline->dropped()), " records were lost to full buffers: counts and sums are too small"), "high",
-           NAN, "", {&fact})
+  out->Say(absl::StrCat(Count(facts.timeline->dropped()), facts.timeline->dropped() == 1 ? " record was" : " records were",
+                        " lost to full buffers: counts and sums are too small"), "high",
+           {}, {&fact})
       ->add_try_this("record fewer regions, or give the backend larger buffers (scopes: records=4096)");
 }
 
@@ -105,36 +106,36 @@ void PassesDiffer(const Facts& facts, Judgement* out) {
   if (timeline.span_ns_size() < 3 || timeline.passes() < kEnoughPasses || !(timeline.span_ns(median) > 0)) return;
   Fact fact;
   fact.value = (timeline.span_ns(timeline.span_ns_size() - 1) - timeline.span_ns(0)) / timeline.span_ns(median);
-  if (fact.value <= kPassesDiffer) return;
+  if (!(fact.value > kPassesDiffer)) return;
   fact.pass_ids = PassesOf(timeline);
   fact.evidence = absl::StrCat("timeline: span ", Duration(timeline.span_ns(0)), " to ",
                                Duration(timeline.span_ns(timeline.span_ns_size() - 1)), " over ", timeline.passes(), " passes (",
                                PassNames(fact.pass_ids), ")");
   out->Say(absl::StrCat("The passes differ much in length: the recorded span spreads by ", Percent(fact.value)),
-           timeline.passes() >= 10 ? "high" : "medium", NAN, "", {&fact})
+           timeline.passes() >= 10 ? "high" : "medium", {}, {&fact})
       ->add_try_this("more passes; keep other work off the machine");
 }
 
 void Alignment(const Facts& facts, Judgement* out) {
   if (!facts.timeline) return;
   for (const auto& lane : facts.timeline->lanes()) {
-    if (lane.alignment_confidence() >= kAligned) continue;
+    if (!(lane.alignment_confidence() < kAligned)) continue;
     Fact fact;
     fact.value = lane.alignment_confidence();
     fact.pass_ids = PassesOf(*facts.timeline);
     fact.evidence = absl::StrCat("timeline: ", lane.alignment());
     out->Say(absl::StrFormat("Instances of role %s can be compared over passes only in part (alignment confidence %.2f)", lane.role(),
                              lane.alignment_confidence()),
-             "high", NAN, "", {&fact});
+             "high", {}, {&fact});
   }
 }
 
 constexpr Rule kRules[] = {
-    {"largest-region", "the largest sum of a role's outermost regions", LargestRegion},
-    {"spread-region", "(highest − lowest quantile) ÷ median above 0.25, 10 instances or more", SpreadRegion},
-    {"lost-records", "records lost to full buffers", LostRecords},
-    {"unequal-passes", "(highest − lowest quantile) ÷ median of the span above 0.1, 3 passes or more", PassesDiffer},
-    {"alignment", "alignment confidence below 0.9 (aligner.h)", Alignment},
+    {"largest-region", "the largest sum of a role's outermost regions", SavedFrom::kNothing, LargestRegion},
+    {"spread-region", "(highest − lowest quantile) ÷ median above 0.25, 10 instances or more", SavedFrom::kNothing, SpreadRegion},
+    {"lost-records", "records lost to full buffers", SavedFrom::kNothing, LostRecords},
+    {"unequal-passes", "(highest − lowest quantile) ÷ median of the span above 0.1, 3 passes or more", SavedFrom::kNothing, PassesDiffer},
+    {"alignment", "alignment confidence below 0.9 (aligner.h)", SavedFrom::kNothing, Alignment},
 };
 
 }  // namespace

@@ -6,20 +6,22 @@
 
 namespace sextant::analysis {
 
-v1::Finding* Judgement::Say(std::string claim, absl::string_view confidence, double saves_share,
-                            absl::string_view formula, std::initializer_list<const Fact*> stands_on) {
+v1::Finding* Judgement::Say(std::string claim, absl::string_view confidence, Saving saving,
+                            std::initializer_list<const Fact*> stands_on) {
   v1::Finding& finding = findings.emplace_back();
   finding.set_claim(std::move(claim));
   finding.set_confidence(std::string(confidence));
-  finding.set_saves_share(std::isnan(saves_share) ? saves_share : std::clamp(saves_share, 0.0, 1.0));
+  const double most = std::isnan(saving.most) ? NAN : std::clamp(saving.most, 0.0, 1.0);
+  least.push_back(std::isnan(most) ? 0 : std::clamp(std::isnan(saving.least) ? 0 : saving.least, 0.0, most));
+  finding.set_saves_share(most);
   std::vector<int64_t> passes;
   for (const Fact* fact : stands_on) {
     if (!fact->known()) continue;
     finding.add_evidence(fact->evidence);
     passes.insert(passes.end(), fact->pass_ids.begin(), fact->pass_ids.end());
   }
-  if (!formula.empty() && !std::isnan(saves_share))
-    finding.add_evidence(absl::StrCat("saves at most ", Percent(finding.saves_share()), ": ", formula));
+  if (!saving.formula.empty() && !std::isnan(most))
+    finding.add_evidence(absl::StrCat("saves ", SavingText(least.back(), most), ": ", saving.formula));
   std::sort(passes.begin(), passes.end());
   passes.erase(std::unique(passes.begin(), passes.end()), passes.end());
   for (const int64_t id : passes) finding.add_pass_ids(id);
@@ -46,6 +48,13 @@ absl::Span<const Rule> Rules() {
 std::string Percent(double share) {
   const double percent = 100 * share;
   return absl::StrFormat("%.*f %%", std::abs(percent) < 9.95 ? 1 : 0, percent);
+}
+
+std::string SavingText(double least, double most) {
+  // A share that rounds to the same text as the largest says nothing of its own.
+  const std::string small = Percent(least), large = Percent(most);
+  if (least < 0.0005 || small == large) return absl::StrCat("at most ", large);
+  return absl::StrCat(small.substr(0, small.find(' ')), " to ", large);
 }
 
 }  // namespace sextant::analysis

@@ -26,6 +26,12 @@ void WriteBottleneck(const ReportInputs& inputs, v1::ReportSection* out) {
       }
     if (facts.clock_mhz.known())
       table.Row({"SM clock", absl::StrCat(Figure(facts.clock_mhz.value), " MHz"), facts.clock_mhz.evidence});
+    if (facts.max_clock_mhz.known())
+      table.Row({"highest SM clock seen", absl::StrCat(Figure(facts.max_clock_mhz.value), " MHz"), facts.max_clock_mhz.evidence});
+    if (facts.held_back_known && facts.held_back.empty())
+      table.Row({"clocks held back", "no", "the driver gave no reason, and counted no time, in any pass that timed kernels"});
+    for (const Facts::HeldBack& one : facts.held_back)
+      table.Row({absl::StrCat("clocks held back: ", one.reason), one.share.known() ? Percent(one.share.value) : "–", one.share.evidence});
     table.End(out);
   }
 }
