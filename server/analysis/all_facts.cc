@@ -80,7 +80,7 @@ absl::StatusOr<Facts> AllFacts(const Evidence& evidence, const v1::Subject& subj
   *costs.mutable_subject() = subject;
   RETURN_IF_ERROR(Take(MakeRegionCosts(evidence, costs), "costs of regions", &facts.costs, basis));
   RETURN_IF_ERROR(Take(MakeRegisters(evidence), "registers", &facts.registers, basis));
-  RETURN_IF_ERROR(Take(MakeRoofline(evidence), "roofline", &facts.roofline, basis));
+  RETURN_IF_ERROR(Take(MakeRoofline(evidence, facts.costs ? &*facts.costs : nullptr), "roofline", &facts.roofline, basis));
   if (sources.samples) {
     v1::GetOccupancyRequest occupancy;
     *occupancy.mutable_subject() = subject;

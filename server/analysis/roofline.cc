@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -13,6 +16,8 @@
 #include "server/analysis/chip.h"
 #include "server/analysis/kernel_metrics.h"
 #include "server/analysis/quantile.h"
+#include "server/analysis/region_costs.h"
+#include "server/analysis/region_work.h"
 
 namespace sextant::analysis {
 namespace {
@@ -69,9 +74,17 @@ const std::vector<Named>& Lights() {
   return *lights;
 }
 
+// What a mix of work can reach on the chip.
+struct Peak {
+  double work = NAN;       // FLOP; NaN: not counted
+  double flop_s = NAN;     // NaN: a rate is not known, or there is no work
+  std::string bound_by;    // the type of work that takes longest at its peak
+};
+
 class Builder {
  public:
-  explicit Builder(const Evidence& evidence) : evidence_(evidence), basis_(out_.mutable_basis()) {}
+  Builder(const Evidence& evidence, const v1::RegionCosts* costs)
+      : evidence_(evidence), costs_(costs), basis_(out_.mutable_basis()) {}
 
   absl::StatusOr<v1::Roofline> Build() {
     evidence_.Begin(basis_);
@@ -81,9 +94,14 @@ class Builder {
       evidence_.Abstain("the time the kernel takes", "no pass timed its launches", "activity:light=1*3", basis_);
     ASSIGN_OR_RETURN(metrics_, KernelMetrics::Read(evidence_, basis_));
     KnowChip();
-    const double compute = Compute();
-    for (const auto& [level, bytes] : {std::pair{"DRAM", "dram__bytes.sum"}, {"L2", "lts__t_bytes.sum"}, {"L1", "l1tex__t_bytes.sum"}})
-      Point(level, Bytes(level, bytes), Bandwidth(level), compute);
+    const Peak peak = Compute();
+    double of_l1 = NAN;
+    for (const auto& [level, metric] : {std::pair{"DRAM", "dram__bytes.sum"}, {"L2", "lts__t_bytes.sum"}, {"L1", "l1tex__t_bytes.sum"}}) {
+      const double bytes = Bytes(level, metric);
+      of_l1 = Bandwidth(level);
+      if (!std::isnan(bytes) || !std::isnan(peak.work)) Point("", level, bytes, of_l1, out_.clean_ns() / 1e9, peak);
+    }
+    RETURN_IF_ERROR(Regions(of_l1));
     SpeedOfLight();
     return std::move(out_);
   }
@@ -127,41 +145,100 @@ class Builder {
     one->set_source(source);
   }
 
-  // FLOP/s at most for the kernel's mix of work; NaN: not known. Sets work_ and bound_.
-  double Compute() {
-    bool counted = false;
+  double RateOf(const Type& type) const { return chip_.*type.rate * sms_ * clock_hz_; }
+
+  Peak PeakOf(const std::map<std::string, double>& flop) const {
+    Peak peak;
     double seconds = 0, longest = 0;
     bool known = true;
     for (const Type& type : Types()) {
-      double work = NAN;
-      for (const auto& [metric, operations] : type.metrics) {
-        const double count = metrics_.Value(metric);
-        if (std::isnan(count)) continue;
-        counted = true;
-        work = (std::isnan(work) ? 0 : work) + operations * count;
-      }
-      const double rate = chip_.*type.rate * sms_ * clock_hz_;
-      if (rate > 0)
-        AddCeiling(type.name, rate, type.rate == &Chip::tensor_int8 ? "op/s" : "FLOP/s",
-                   absl::StrFormat("%.0f a cycle and SM × %.0f SMs × %.3f GHz (%s)", chip_.*type.rate, sms_, clock_hz_ / 1e9, clock_source_));
-      if (!(work > 0)) continue;
-      work_ = (std::isnan(work_) ? 0 : work_) + work;
-      if (std::string(type.name) == "FP16")
-        basis_->add_notes("FP16 instructions count as one operation a thread, as Nsight Compute's roofline has it: packed ones do two");
-      if (!(rate > 0)) {
-        known = false;
-        continue;
-      }
-      seconds += work / rate;
-      if (work / rate > longest) {
-        longest = work / rate;
-        bound_ = type.name;
+      const auto found = flop.find(type.name);
+      if (found == flop.end()) continue;
+      peak.work = (std::isnan(peak.work) ? 0 : peak.work) + found->second;
+      const double rate = RateOf(type);
+      if (!(found->second > 0)) continue;
+      known &= rate > 0;
+      if (!(rate > 0)) continue;
+      seconds += found->second / rate;
+      if (found->second / rate > longest) {
+        longest = found->second / rate;
+        peak.bound_by = type.name;
       }
     }
-    if (!counted)
-      evidence_.Abstain("how much work the kernel does", "no pass counted its arithmetic", kPass, basis_);
-    else if (std::isnan(work_)) work_ = 0;
-    return known && seconds > 0 ? work_ / seconds : NAN;
+    if (known && seconds > 0) peak.flop_s = peak.work / seconds;
+    return peak;
+  }
+
+  // Of the kernel's mix of work, by counters; says the ceilings.
+  Peak Compute() {
+    std::map<std::string, double> flop;   // counted ones
+    for (const Type& type : Types()) {
+      for (const auto& [metric, operations] : type.metrics)
+        if (const double count = metrics_.Value(metric); !std::isnan(count)) flop[type.name] += operations * count;
+      if (RateOf(type) > 0)
+        AddCeiling(type.name, RateOf(type), type.rate == &Chip::tensor_int8 ? "op/s" : "FLOP/s",
+                   absl::StrFormat("%.0f a cycle and SM × %.0f SMs × %.3f GHz (%s)", chip_.*type.rate, sms_, clock_hz_ / 1e9, clock_source_));
+    }
+    if (flop.empty()) evidence_.Abstain("how much work the kernel does", "no pass counted its arithmetic", kPass, basis_);
+    if (const auto packed = flop.find("FP16"); packed != flop.end() && packed->second > 0)
+      basis_->add_notes("FP16 instructions count as one operation a thread, as Nsight Compute's roofline has it: packed ones do two");
+    return PeakOf(flop);
+  }
+
+  // Points of regions, where their work and their time are known.
+  absl::Status Regions(double bandwidth) {
+    v1::RegionCosts made;
+    if (costs_ == nullptr) {
+      ASSIGN_OR_RETURN(made, MakeRegionCosts(evidence_, {}));
+      costs_ = &made;
+    }
+    struct Time {
+      double own = 0, roles = 0;   // cycles of the region, and of the roles that run it
+    };
+    std::map<std::pair<std::string, std::string>, Time> times;
+    std::set<std::string> names;
+    for (const v1::RegionCost& row : costs_->regions()) {
+      names.insert(row.region());
+      if (row.warp() >= 0 || !(row.time_share() > 0)) continue;
+      Time& time = times[{row.region(), row.parent()}];
+      time.own += row.cycles_total();
+      time.roles += row.cycles_exclusive() / row.time_share();
+    }
+    if (times.empty()) return absl::OkStatus();
+    std::string why;
+    ASSIGN_OR_RETURN(const auto regions, ReadRegionWork(evidence_, {names.begin(), names.end()}, &why));
+    if (regions.empty()) {
+      evidence_.Abstain("the work of regions", why, absl::StrContains(why, "counted") ? "sassmetrics" : absl::StrContains(why, "code") ? "ir" : "proton", basis_);
+      return absl::OkStatus();
+    }
+    std::map<std::string, int> alike;
+    for (const RegionWork& one : regions) ++alike[one.region];
+    bool by_lines = false;
+    for (const RegionWork& one : regions) {
+      const auto time = times.find({one.region, one.parent});
+      if (time == times.end() || (one.flop.empty() && one.bytes == 0 && !one.bulk_copies)) continue;
+      by_lines |= one.by_lines;
+      const std::string name = alike[one.region] > 1 && !one.parent.empty() ? absl::StrCat(one.parent, "/", one.region) : one.region;
+      Peak peak = PeakOf(one.flop);
+      if (std::isnan(peak.work)) peak.work = 0;
+      if (one.bulk_copies)
+        evidence_.Abstain(absl::StrCat("the intensity of region ", name),
+                          "it copies in bulk (TMA), and how much is in the copy's descriptor, not in the code", "", basis_);
+      const double seconds = out_.clean_ns() / 1e9 * time->second.own / time->second.roles;
+      v1::RooflinePoint* const point = Point(name, "L1", one.bulk_copies ? NAN : one.bytes, bandwidth, seconds, peak);
+      if (!(point->achieved() > peak.flop_s) && !(point->share() > 1)) continue;
+      point->set_achieved(NAN);
+      point->set_share(NAN);
+      evidence_.Abstain(absl::StrCat("the rate of region ", name),
+                        one.by_lines ? "its work is more than the chip can do in its time: it is done while other regions run, or the "
+                                       "compiler moved it there"
+                                     : "its work is more than the chip can do in its time: it is done while other regions run",
+                        "", basis_);
+    }
+    basis_->add_notes(absl::StrCat("points of regions are estimates: executions of their instructions × what each does by its opcode ",
+                                   "(bytes are those asked of L1), over the clean time × their share of their role's time",
+                                   by_lines ? "; instructions belong to regions by source line" : ""));
+    return absl::OkStatus();
   }
 
   double Bytes(const std::string& level, const char* metric) {
@@ -206,27 +283,28 @@ class Builder {
     return NAN;
   }
 
-  void Point(const std::string& level, double bytes, double bandwidth, double compute) {
-    if (std::isnan(bytes) && std::isnan(work_)) return;
+  v1::RooflinePoint* Point(const std::string& region, const std::string& level, double bytes, double bandwidth, double seconds, const Peak& peak) {
     v1::RooflinePoint* const point = out_.add_points();
-    const double seconds = out_.clean_ns() / 1e9;
     point->set_kernel(evidence_.kernel());
+    point->set_region(region);
     point->set_level(level);
-    point->set_work(work_);
+    point->set_work(peak.work);
     point->set_bytes(bytes);
-    point->set_intensity(bytes > 0 ? work_ / bytes : NAN);
-    point->set_achieved(work_ / seconds);
-    if (work_ == 0) {   // nothing but moving: the share is of the bandwidth
+    point->set_intensity(bytes > 0 ? peak.work / bytes : NAN);
+    point->set_achieved(peak.work / seconds);
+    if (peak.work == 0) {   // nothing but moving: the share is of the bandwidth
       point->set_attainable(0);
       point->set_share(bytes / seconds / bandwidth);
       point->set_bound_by(std::isnan(bandwidth) ? "" : absl::StrCat(level, " bandwidth"));
-      return;
+      return point;
     }
-    const double by_memory = point->intensity() * bandwidth;
-    const bool memory = !std::isnan(by_memory) && (std::isnan(compute) || by_memory < compute);
-    point->set_attainable(memory ? by_memory : std::isnan(by_memory) ? NAN : compute);
+    // A region that moves nothing is bound by its arithmetic alone.
+    const double by_memory = bytes == 0 && !region.empty() ? INFINITY : point->intensity() * bandwidth;
+    const bool memory = !std::isnan(by_memory) && (std::isnan(peak.flop_s) || by_memory < peak.flop_s);
+    point->set_attainable(memory ? by_memory : std::isnan(by_memory) ? NAN : peak.flop_s);
     point->set_share(point->achieved() / point->attainable());
-    if (!std::isnan(point->attainable())) point->set_bound_by(memory ? absl::StrCat(level, " bandwidth") : bound_);
+    if (!std::isnan(point->attainable())) point->set_bound_by(memory ? absl::StrCat(level, " bandwidth") : peak.bound_by);
+    return point;
   }
 
   void SpeedOfLight() {
@@ -246,18 +324,19 @@ class Builder {
   }
 
   const Evidence& evidence_;
+  const v1::RegionCosts* costs_;
   v1::Roofline out_;
   v1::Basis* const basis_;
   KernelMetrics metrics_;
   Chip chip_;
   double sms_ = NAN, clock_hz_ = 0, scopes_hz_ = 0, memory_mhz_ = 0;
   std::string clock_source_;
-  double work_ = NAN;        // FLOP; 0: counted, and there was none
-  std::string bound_;        // the type of work that takes longest at its peak
 };
 
 }  // namespace
 
-absl::StatusOr<v1::Roofline> MakeRoofline(const Evidence& evidence) { return Builder(evidence).Build(); }
+absl::StatusOr<v1::Roofline> MakeRoofline(const Evidence& evidence, const v1::RegionCosts* costs) {
+  return Builder(evidence, costs).Build();
+}
 
 }  // namespace sextant::analysis

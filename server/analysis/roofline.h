@@ -12,7 +12,12 @@
 
 namespace sextant::analysis {
 
+// Regions have points at L1, estimated: executions of their instructions × what each does by its opcode, with nested
+// regions, over the clean time × their share of their role's time. Where that is more than the chip can do, the work is
+// done at another time than it is issued, and the rate is not known. `costs` of the same evidence tell that share; null:
+// they are made here.
+//
 // What is missing is NaN, with an abstention that names the pass.
-absl::StatusOr<v1::Roofline> MakeRoofline(const Evidence& evidence);
+absl::StatusOr<v1::Roofline> MakeRoofline(const Evidence& evidence, const v1::RegionCosts* costs = nullptr);
 
 }  // namespace sextant::analysis
