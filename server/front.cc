@@ -62,7 +62,10 @@ Front::Front(rpc::Server* service, const Flags& flags, tls::Certificates* certif
       guard_{HostsOf(flags, certificates), flags.http_origins},
       anyone_(flags.anywhere || flags.require_tokens),
       gateway_(std::make_unique<gateway::Gateway>(service->InProcess())),
-      mcp_(std::make_unique<gateway::McpEndpoint>(service->InProcess())) {}
+      mcp_(std::make_unique<gateway::McpEndpoint>(
+          service->InProcess(), [service](const http::Request& request, auto done) {
+            service->AdmitReader(std::string(request.Header("Authorization")), request.peer, std::move(done));
+          })) {}
 
 Front::~Front() {
   if (http_ != nullptr) http_->Stop();
@@ -74,9 +77,15 @@ Front::~Front() {
 void Front::AddRoutes(rpc::Server* service) {
   gateway_->Register(&router_);
   mcp_->Register(&router_);
-  router_.Add("GET", "/metrics", [metrics = service->metrics()](auto exchange) {
-    http::Response page{200, {{"Content-Type", "text/plain; version=0.0.4"}}, metrics->Page()};
-    exchange->Answer(std::move(page));
+  router_.Add("GET", "/metrics", [service](auto exchange) {
+    const http::Request& request = exchange->request();
+    service->AdmitReader(
+        std::string(request.Header("Authorization")), request.peer,
+        [metrics = service->metrics(), exchange](const absl::Status& status) {
+          if (!status.ok()) return exchange->Answer(gateway::Refusal(status));
+          http::Response page{200, {{"Content-Type", "text/plain; version=0.0.4"}}, metrics->Page()};
+          exchange->Answer(std::move(page));
+        });
   });
   router_.Add("GET", "/", [this](auto exchange) {
     if (!page_.empty()) return exchange->Answer(page_.Answer(exchange->request()));

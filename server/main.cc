@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/status/status.h"
+#include "server/access/access.h"
 #include "server/analysis/builtin_runner.h"
 #include "server/dispatch/notifier.h"
 #include "server/flags.h"
@@ -59,7 +60,10 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   store::BlobStore blobs(database.get(), limits);
   store::TraceStore traces(database.get());
   store::QueryRunner query({cluster ? cluster->ReaderConninfo() : flags.query_database}, limits);
-  store::Retention retention(database.get(), &traces, &blobs);
+  store::TokenStore tokens(database.get());
+  store::QuotaStore quotas(database.get(), limits);
+  store::AuditStore audit(database.get());
+  store::Retention retention(database.get(), &traces, &blobs, &audit);
   store::Signals channel(database.get(), absl::StrCat(self, "-", getpid()));
 
   dispatch::WatchHub watches(&reads);
@@ -67,6 +71,9 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
                                        .passing = [&](const v1::Event& e) { watches.Passing(e); }});
   dispatch::Notifier notifier(&channel);
   dispatch::Engine engine({&jobs, &queue, &steps, &workers, &watches, &notifier}, {});
+
+  access::Ledger ledger(&audit, &tokens, {});
+  access::Access access({&tokens, &ledger}, {.require_tokens = flags.require_tokens, .limits = limits});
 
   analysis::Analysis analysis(&reads, &traces, &blobs, limits);
   analysis::BuiltinRunner builtin({&queue, &blobs, &analysis},
@@ -83,7 +90,7 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   for (const std::string& view : store::QueryRunner::Views()) about.add_views(view);
   ASSIGN_OR_RETURN(const auto server,
                    rpc::Server::Start({&jobs, &reads, &blobs, &query, &traces, &analysis, &engine,
-                                       &watches, &workers},
+                                       &watches, &workers, &tokens, &quotas, &audit, &access, &ledger},
                                       about, {flags.listen, flags.anywhere, certificates.get()}));
   std::unique_ptr<Front> front;
   if (!flags.http.empty()) {
@@ -94,7 +101,8 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   {
     Housekeeping housekeeping(
         cluster, &retention,
-        {.trace_days = limits.trace_retention_days(), .job_days = flags.job_days});
+        {.trace_days = limits.trace_retention_days(), .job_days = flags.job_days,
+         .audit_days = limits.audit_days()});
     const std::string addresses = absl::StrJoin(server->addresses(), "\n") + "\n";
     RETURN_IF_ERROR(rpc::WriteFileAtomically(flags.AddressPath(), addresses));
     if (!flags.pid_file.empty())
@@ -111,6 +119,7 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   front.reset();
   builtin.Stop();
   engine.Stop();
+  ledger.Stop();
   unlink(flags.AddressPath().c_str());
   if (!flags.pid_file.empty()) unlink(flags.pid_file.c_str());
   return absl::OkStatus();

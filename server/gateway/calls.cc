@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/gateway/json.h"
 #include "server/http/files.h"
+#include "server/rpc/call.h"
 #include "sextant/v1/sextant.grpc.pb.h"   // how gRPC serializes messages
 
 namespace sextant::gateway {
@@ -38,13 +39,7 @@ std::unique_ptr<Message> NewMessage(const Descriptor* type) {
 void Forward(const http::Request& request, grpc::ClientContext* context) {
   const absl::string_view authorization = request.Header("Authorization");
   if (!authorization.empty()) context->AddMetadata("authorization", std::string(authorization));
-  context->AddMetadata(kPeerMetadata, request.peer);
-}
-
-http::Response ErrorResponse(const absl::Status& status) {
-  http::Response response = http::Response::Json(HttpStatus(status.code()), ErrorJson(status));
-  if (absl::IsUnauthenticated(status)) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  return response;
+  context->AddMetadata(rpc::kPeerMetadata, request.peer);
 }
 
 // A client that has gone cancels the call of its exchange. The callback may outlive the call.
@@ -125,7 +120,7 @@ class StreamCall : public Begun, public grpc::ClientBidiReactor<Message, Message
       if (!begun_) Begin();
       End(FromGrpc(status));
     } else {
-      call.exchange->Answer(ErrorResponse(FromGrpc(status)));
+      call.exchange->Answer(Refusal(FromGrpc(status)));
     }
     delete this;
   }
@@ -208,6 +203,12 @@ void InFlight::AwaitNone() const {
   mutex_.Await(absl::Condition(+[](const int* calls) { return *calls == 0; }, &calls_));
 }
 
+http::Response Refusal(const absl::Status& status) {
+  http::Response response = http::Response::Json(HttpStatus(status.code()), ErrorJson(status));
+  if (absl::IsUnauthenticated(status)) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
 bool StreamsBytes(const google::protobuf::MethodDescriptor& method) {
   const FieldDescriptor* data = method.output_type()->FindFieldByName("data");
   return method.server_streaming() && data != nullptr && data->type() == FieldDescriptor::TYPE_BYTES;
@@ -222,7 +223,7 @@ void AnswerUnary(Call call) {
                  unary->response.get(), [unary](const grpc::Status& status) {
                    unary->call.exchange->Answer(
                        status.ok() ? http::Response::Json(200, ToJson(*unary->response))
-                                   : ErrorResponse(FromGrpc(status)));
+                                   : Refusal(FromGrpc(status)));
                    std::unique_ptr<UnaryCall>{unary}.reset();
                  });
 }

@@ -6,15 +6,13 @@
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "server/http/exchange.h"
 
 namespace sextant::gateway {
-
-// The metadata under which a caller's address travels from the gateway to the service.
-inline constexpr char kPeerMetadata[] = "sextant-peer";
 
 // Calls under way, so that whoever lends them the HTTP server can wait for their end. Thread-safe.
 class InFlight {
@@ -44,6 +42,9 @@ void AnswerEvents(Call call);
 // The `data` of the answers as a download called `name`. An error after the first byte cuts the
 // connection.
 void AnswerDownload(Call call, const std::string& name);
+
+// An error as an answer over HTTP; one without a valid token is told how it is sent.
+http::Response Refusal(const absl::Status& status);
 
 // Whether the method's answers are pieces of one sequence of bytes.
 bool StreamsBytes(const google::protobuf::MethodDescriptor& method);

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "client/mcp/values.h"
 #include "server/gateway/calls.h"
+#include "server/rpc/call.h"
 
 namespace sextant::gateway {
 namespace {
@@ -127,20 +128,31 @@ bool McpSessions::End(const std::string& session) {
   return used_.erase(session) > 0;
 }
 
-McpEndpoint::McpEndpoint(std::shared_ptr<grpc::Channel> channel)
-    : server_(std::move(channel), {.version = SEXTANT_VERSION}), large_(1, kMaxLargeBodies) {}
+McpEndpoint::McpEndpoint(std::shared_ptr<grpc::Channel> channel, Admit admit)
+    : admit_(std::move(admit)),
+      server_(std::move(channel), {.version = SEXTANT_VERSION}),
+      large_(1, kMaxLargeBodies) {}
 
 McpEndpoint::~McpEndpoint() { large_.Stop(); }
 
 void McpEndpoint::Register(http::Router* router) {
   router->Add("POST", "/mcp", [this](auto exchange) { Take(std::move(exchange)); });
-  router->Add("DELETE", "/mcp", [this](auto exchange) {
-    const bool ended = sessions_.End(std::string(exchange->request().Header(kSessionHeader)));
-    exchange->Answer(http::Response::Text(ended ? 200 : 404, ended ? "" : "there is no such session\n"));
-  });
+  router->Add("DELETE", "/mcp", [this](auto exchange) { Take(std::move(exchange)); });
 }
 
 void McpEndpoint::Take(std::shared_ptr<http::Exchange> exchange) {
+  // What the tools may do the service judges at each call; whoever may do nothing is told so at once.
+  admit_(exchange->request(), [this, exchange](const absl::Status& status) {
+    if (!status.ok()) return exchange->Answer(Refusal(status));
+    Admitted(exchange);
+  });
+}
+
+void McpEndpoint::Admitted(std::shared_ptr<http::Exchange> exchange) {
+  if (exchange->request().method == "DELETE") {
+    const bool ended = sessions_.End(std::string(exchange->request().Header(kSessionHeader)));
+    return exchange->Answer(http::Response::Text(ended ? 200 : 404, ended ? "" : "there is no such session\n"));
+  }
   if (exchange->request().body.size() <= kLargeBodyBytes) return Post(std::move(exchange));
   if (!large_.Submit([this, exchange] { Post(exchange); }))
     exchange->Answer(Message(503, mcp::Error(nullptr, mcp::kInternalError,
@@ -196,7 +208,7 @@ void McpEndpoint::Legacy(Json message, std::shared_ptr<http::Exchange> exchange)
 void McpEndpoint::Handle(Json message, std::shared_ptr<http::Exchange> exchange, const std::string& session,
                          bool begins, bool ends_with_client) {
   const http::Request& request = exchange->request();
-  mcp::Scope::Metadata metadata = {{kPeerMetadata, request.peer}};
+  mcp::Scope::Metadata metadata = {{rpc::kPeerMetadata, request.peer}};
   if (!request.Header("Authorization").empty())
     metadata.emplace_back("authorization", std::string(request.Header("Authorization")));
   const auto stream = std::make_shared<ReplyStream>(exchange);   // shared by both callbacks

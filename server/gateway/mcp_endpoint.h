@@ -1,11 +1,13 @@
 // MCP's streamable HTTP: /mcp. docs/mcp.md.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "client/mcp/server.h"
@@ -33,7 +35,10 @@ class McpSessions {
 // both are served at once. Thread-safe.
 class McpEndpoint {
  public:
-  explicit McpEndpoint(std::shared_ptr<grpc::Channel> channel);
+  // Calls `done` with OK when whoever sent the request may read, at once or from another thread.
+  using Admit = std::function<void(const http::Request&, std::function<void(const absl::Status&)> done)>;
+
+  McpEndpoint(std::shared_ptr<grpc::Channel> channel, Admit admit);
   ~McpEndpoint();   // ends what is under way; before the HTTP server
 
   // Adds the route, which borrows this.
@@ -41,12 +46,14 @@ class McpEndpoint {
 
  private:
   void Take(std::shared_ptr<http::Exchange> exchange);
+  void Admitted(std::shared_ptr<http::Exchange> exchange);
   void Post(std::shared_ptr<http::Exchange> exchange);
   void Modern(mcp::Json message, std::shared_ptr<http::Exchange> exchange);
   void Legacy(mcp::Json message, std::shared_ptr<http::Exchange> exchange);
   void Handle(mcp::Json message, std::shared_ptr<http::Exchange> exchange, const std::string& session,
               bool begins, bool ends_with_client);
 
+  const Admit admit_;
   McpSessions sessions_;
   mcp::Server server_;
   rpc::Executor large_;   // parses large bodies off the server's threads

@@ -68,6 +68,10 @@ v1::ServiceLimits DefaultLimits() {
   limits.set_trace_retention_days(30);
   limits.set_max_stdin_bytes(kMiB);
   limits.set_max_deadline_s(30 * 24 * 3600);
+  limits.set_max_queued_passes_per_tenant(1'000'000);
+  limits.set_max_running_devices_per_tenant(0);   // no bound: submitters take turns at what there is
+  limits.set_max_calls_per_s_per_tenant(10'000);
+  limits.set_audit_days(365);
   return limits;
 }
 

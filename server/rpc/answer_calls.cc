@@ -6,15 +6,22 @@
 
 namespace sextant::rpc {
 
-SextantService::SextantService(Rooms rooms, v1::ServiceDescription description)
-    : rooms_(rooms), description_(std::move(description)) {}
+SextantService::SextantService(Rooms rooms, Door door, Threads threads, Streams* streams,
+                               v1::ServiceDescription description)
+    : rooms_(rooms),
+      watch_rooms_({rooms.reads, rooms.watches, rooms.engine}),
+      door_(door),
+      quick_(threads.quick),
+      slow_(threads.slow),
+      streams_(streams),
+      description_(std::move(description)) {}
 
 grpc::ServerUnaryReactor* SextantService::GetTimeline(grpc::CallbackServerContext* context,
                                                       const v1::GetTimelineRequest* request,
                                                       v1::Timeline* response) {
-  return Answer(context, "GetTimeline", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "GetTimeline", slow_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.analysis->Timeline(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).analysis->Timeline(*request));
     return absl::OkStatus();
   });
 }
@@ -22,9 +29,9 @@ grpc::ServerUnaryReactor* SextantService::GetTimeline(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* SextantService::GetTable(grpc::CallbackServerContext* context,
                                                    const v1::GetTableRequest* request,
                                                    v1::GetTableResponse* response) {
-  return Answer(context, "GetTable", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "GetTable", slow_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.analysis->Table(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).analysis->Table(*request));
     return absl::OkStatus();
   });
 }
@@ -32,9 +39,9 @@ grpc::ServerUnaryReactor* SextantService::GetTable(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* SextantService::GetReport(grpc::CallbackServerContext* context,
                                                     const v1::GetReportRequest* request,
                                                     v1::Report* response) {
-  return Answer(context, "GetReport", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "GetReport", slow_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.analysis->Report(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).analysis->Report(*request));
     return absl::OkStatus();
   });
 }
@@ -42,9 +49,9 @@ grpc::ServerUnaryReactor* SextantService::GetReport(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* SextantService::CompareJobs(grpc::CallbackServerContext* context,
                                                       const v1::CompareJobsRequest* request,
                                                       v1::Comparison* response) {
-  return Answer(context, "CompareJobs", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "CompareJobs", slow_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.analysis->Compare(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).analysis->Compare(*request));
     return absl::OkStatus();
   });
 }
@@ -52,9 +59,9 @@ grpc::ServerUnaryReactor* SextantService::CompareJobs(grpc::CallbackServerContex
 grpc::ServerUnaryReactor* SextantService::Query(grpc::CallbackServerContext* context,
                                                 const v1::QueryRequest* request,
                                                 v1::QueryResponse* response) {
-  return Answer(context, "Query", rooms_.slow, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "Query", slow_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.query->Run(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).query->Run(*request));
     return absl::OkStatus();
   });
 }
@@ -62,9 +69,9 @@ grpc::ServerUnaryReactor* SextantService::Query(grpc::CallbackServerContext* con
 grpc::Status SextantService::ExportTrace(grpc::ServerContext* context,
                                          const v1::ExportTraceRequest* request,
                                          grpc::ServerWriter<v1::ExportTraceResponse>* writer) {
-  return Timed("ExportTrace", rooms_.metrics, [&]() -> absl::Status {
+  return Timed(door_, context, "ExportTrace", request, [&](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    return rooms_.analysis->Export(*request, [&](absl::string_view text) -> absl::Status {
+    return rooms_(caller).analysis->Export(*request, [&](absl::string_view text) -> absl::Status {
       v1::ExportTraceResponse message;
       message.set_data(text.data(), text.size());
       if (writer->Write(message)) return absl::OkStatus();
@@ -76,14 +83,15 @@ grpc::Status SextantService::ExportTrace(grpc::ServerContext* context,
 grpc::ServerUnaryReactor* SextantService::DescribeService(
     grpc::CallbackServerContext* context, const v1::DescribeServiceRequest* request,
     v1::ServiceDescription* response) {
-  return Answer(context, "DescribeService", rooms_.quick, rooms_.metrics,
-                [=, this]() -> absl::Status {
+  return Answer(door_, context, "DescribeService", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     *response = description_;
     {
       absl::MutexLock lock(&mutex_);
       response->mutable_addresses()->insert(addresses_.begin(), addresses_.end());
     }
-    return rooms_.reads->Describe(response);
+    *response->mutable_caller() = caller.ToProto();
+    response->set_needs_token(door_.access->require_tokens());
+    return rooms_(caller).reads->Describe(response);
   });
 }
 

@@ -10,10 +10,9 @@ namespace sextant::rpc {
 grpc::ServerUnaryReactor* SextantService::FindMissingBlobs(
     grpc::CallbackServerContext* context, const v1::FindMissingBlobsRequest* request,
     v1::FindMissingBlobsResponse* response) {
-  return Answer(context, "FindMissingBlobs", rooms_.quick, rooms_.metrics,
-                [=, this]() -> absl::Status {
+  return Answer(door_, context, "FindMissingBlobs", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(auto missing, rooms_.blobs->Missing(
+    ASSIGN_OR_RETURN(auto missing, rooms_(caller).blobs->Missing(
         {request->digests().begin(), request->digests().end()}));
     for (std::string& digest : missing) response->add_missing(std::move(digest));
     return absl::OkStatus();
@@ -23,9 +22,9 @@ grpc::ServerUnaryReactor* SextantService::FindMissingBlobs(
 grpc::ServerUnaryReactor* SextantService::ListBlobs(grpc::CallbackServerContext* context,
                                                     const v1::ListBlobsRequest* request,
                                                     v1::ListBlobsResponse* response) {
-  return Answer(context, "ListBlobs", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "ListBlobs", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.blobs->List(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).blobs->List(*request));
     return absl::OkStatus();
   });
 }
@@ -68,17 +67,18 @@ absl::Status ReceiveBlobs(store::BlobStore* blobs, grpc::ServerReader<v1::Upload
 grpc::Status SextantService::UploadBlobs(grpc::ServerContext* context,
                                          grpc::ServerReader<v1::UploadBlobsRequest>* reader,
                                          v1::UploadBlobsResponse* response) {
-  return Timed("UploadBlobs", rooms_.metrics,
-               [&] { return ReceiveBlobs(rooms_.blobs, reader, response); });
+  return Timed(door_, context, "UploadBlobs", nullptr, [&](const access::Caller& caller) {
+    return ReceiveBlobs(rooms_(caller).blobs, reader, response);
+  });
 }
 
 grpc::Status SextantService::GetBlob(grpc::ServerContext* context,
                                      const v1::GetBlobRequest* request,
                                      grpc::ServerWriter<v1::GetBlobResponse>* writer) {
-  return Timed("GetBlob", rooms_.metrics, [&]() -> absl::Status {
+  return Timed(door_, context, "GetBlob", request, [&](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
     bool first = true;
-    return rooms_.blobs->Read(
+    return rooms_(caller).blobs->Read(
         request->digest(), request->offset(), request->length(),
         [&](std::string_view data, uint64_t size_bytes) -> absl::Status {
           v1::GetBlobResponse message;

@@ -1,16 +1,17 @@
-// How a handler's work is run: off gRPC's threads, on a bounded number of ours, timed and counted.
+// How a handler's work is run: off gRPC's threads, on a bounded number of ours, for a caller that was
+// let in, timed and counted.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include <grpcpp/grpcpp.h>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "server/rpc/call.h"
 #include "server/rpc/executor.h"
-#include "server/rpc/metrics.h"
 #include "server/rpc/status.h"
 
 namespace sextant::rpc {
@@ -19,32 +20,50 @@ inline absl::Status Overloaded() {
   return absl::ResourceExhaustedError("too many calls wait for the coordinator; try again later");
 }
 
-// Runs `work`, which returns an absl::Status, on `executor` and answers with it. A call that was
-// cancelled while it waited is not begun.
+// Ends a call: called once, from any thread.
+using Done = std::function<void(const absl::Status&)>;
+
+// Runs `work(const access::Caller&, Done)` on `executor`, which ends the call now or later. A call that was
+// cancelled while it waited, or whose caller may not make it, is not begun.
 template <typename Work>
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, absl::string_view method,
-                                 Executor* executor, Metrics* metrics, Work work) {
+grpc::ServerUnaryReactor* Begin(const Door& door, grpc::CallbackServerContext* context,
+                                absl::string_view method, Executor* executor,
+                                const google::protobuf::Message* request,
+                                const google::protobuf::Message* response, Work work) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const absl::Time began = absl::Now();
-  auto run = [=, work = std::move(work)] {
-    const absl::Status status =
-        context->IsCancelled() ? absl::CancelledError("cancelled before it began") : work();
-    metrics->Called(method, status, absl::Now() - began);
+  const auto call = std::make_shared<Call>(door, *context, method);   // std::function copies
+  const Done done = [=](const absl::Status& status) {
+    call->End(status, request, response);
     reactor->Finish(ToGrpc(status));
   };
-  if (!executor->Submit(std::move(run))) {
-    metrics->Called(method, Overloaded(), absl::Now() - began);
-    reactor->Finish(ToGrpc(Overloaded()));
-  }
+  auto run = [=, work = std::move(work)] {
+    if (context->IsCancelled()) return done(absl::CancelledError("cancelled before it began"));
+    const auto caller = call->Admit(request);
+    if (!caller.ok()) return done(caller.status());
+    work(*caller, done);
+  };
+  if (!executor->Submit(std::move(run))) done(Overloaded());
   return reactor;
 }
 
-// The same for a handler that has a thread of its own.
+// The same for work that returns the absl::Status to answer with.
 template <typename Work>
-grpc::Status Timed(absl::string_view method, Metrics* metrics, Work work) {
-  const absl::Time began = absl::Now();
-  const absl::Status status = work();
-  metrics->Called(method, status, absl::Now() - began);
+grpc::ServerUnaryReactor* Answer(const Door& door, grpc::CallbackServerContext* context,
+                                 absl::string_view method, Executor* executor,
+                                 const google::protobuf::Message* request,
+                                 const google::protobuf::Message* response, Work work) {
+  return Begin(door, context, method, executor, request, response,
+               [work = std::move(work)](const access::Caller& caller, const Done& done) { done(work(caller)); });
+}
+
+// The same for a handler that has a thread of its own. `request` is null where it comes in pieces.
+template <typename Work>
+grpc::Status Timed(const Door& door, grpc::ServerContext* context, absl::string_view method,
+                   const google::protobuf::Message* request, Work work) {
+  Call call(door, *context, method);
+  const auto caller = call.Admit(request);
+  const absl::Status status = caller.ok() ? work(*caller) : caller.status();
+  call.End(status, request, nullptr);
   return ToGrpc(status);
 }
 

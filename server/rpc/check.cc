@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "server/access/secret.h"
 
 namespace sextant::rpc {
 namespace {
@@ -16,6 +18,10 @@ constexpr int kMaxSections = 100;
 constexpr uint32_t kMaxPathSteps = 10'000;
 constexpr uint32_t kMaxHotspots = 1000;
 constexpr uint32_t kMaxFindings = 1000;
+constexpr size_t kMaxTenantBytes = 64;
+constexpr double kMaxLifetimeS = 100.0 * 366 * 24 * 3600;
+constexpr double kMaxCallsPerS = 1e9;
+constexpr uint32_t kMaxAuditPage = 1000;
 
 template <typename... Parts>
 absl::Status Wrong(const Parts&... parts) {
@@ -87,6 +93,16 @@ absl::Status Name(absl::string_view field, const std::string& name) {
   if (name.size() > kMaxProgramNameBytes)
     return Wrong(field, ": ", name.size(), " bytes, at most ", kMaxProgramNameBytes);
   return NoControls(field, name);
+}
+
+// Empty is allowed.
+absl::Status Tenant(absl::string_view field, const std::string& tenant) {
+  if (tenant.size() > kMaxTenantBytes)
+    return Wrong(field, ": ", tenant.size(), " bytes, at most ", kMaxTenantBytes);
+  for (const char c : tenant)
+    if (!(absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-'))
+      return Wrong(field, ": a name space is made of a to z, 0 to 9 and -");
+  return absl::OkStatus();
 }
 
 absl::Status All(std::initializer_list<absl::Status> statuses) {
@@ -334,6 +350,64 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::CommitPassesReques
     if (request.commits(i).pass().pass_id() <= 0)
       return Wrong("commits[", i, "].pass.pass_id: required");
   return absl::OkStatus();
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::CreateTokenRequest& request) {
+  if (request.scopes().empty())
+    return Wrong("scopes: at least one of READ (1), SUBMIT (2), ADMIN (3), WORKER (4)");
+  bool of_all = false;
+  for (int i = 0; i < request.scopes_size(); ++i) {
+    const int scope = request.scopes(i);
+    if (scope == v1::TOKEN_SCOPE_UNSPECIFIED || !v1::TokenScope_IsValid(scope))
+      return Wrong("scopes[", i, "]: ", scope, " is unknown; READ (1), SUBMIT (2), ADMIN (3), WORKER (4)");
+    for (int before = 0; before < i; ++before)
+      if (request.scopes(before) == scope) return Wrong("scopes[", i, "]: is there twice");
+    of_all |= scope == v1::ADMIN || scope == v1::WORKER;
+    if (scope == v1::WORKER && request.scopes_size() > 1)
+      return Wrong("scopes[", i, "]: WORKER stands alone; a machine that also submits gets a token of its own for that");
+  }
+  if (of_all && !request.tenant().empty())
+    return Wrong("tenant: tokens with scope ADMIN or WORKER are of all tenants; leave it empty");
+  if (!(request.lifetime_s() >= 0 && request.lifetime_s() <= kMaxLifetimeS))
+    return Wrong("lifetime_s: ", request.lifetime_s(), ", must be within 0 (for ever) and ", kMaxLifetimeS);
+  if (request.name().size() > limits.max_name_bytes())
+    return Wrong("name: ", request.name().size(), " bytes, at most max_name_bytes = ", limits.max_name_bytes());
+  return All({Tenant("tenant", request.tenant()), NoControls("name", request.name())});
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ListTokensRequest& request) {
+  return Tenant("tenant", request.tenant());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::RevokeTokenRequest& request) {
+  if (!access::IsTokenId(request.id()))
+    return Wrong("id: the public part of a token, sx_ and 12 hexadecimal digits");
+  return absl::OkStatus();
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::SetQuotaRequest& request) {
+  const v1::TenantQuota& quota = request.quota();
+  if (quota.tenant().empty()) return Wrong("quota.tenant: required");
+  if (!(quota.calls_per_s() >= 0 && quota.calls_per_s() <= kMaxCallsPerS))
+    return Wrong("quota.calls_per_s: ", quota.calls_per_s(), ", must be within 0 (the service's) and ", kMaxCallsPerS);
+  for (const auto& [field, value] : {std::pair{"queued_passes", quota.queued_passes()},
+                                     std::pair{"stored_bytes", quota.stored_bytes()},
+                                     std::pair{"running_devices", uint64_t{quota.running_devices()}}}) {
+    const bool device = field == absl::string_view("running_devices");
+    if (value > static_cast<uint64_t>(device ? INT32_MAX : INT64_MAX))
+      return Wrong("quota.", field, ": ", value, " is too large; 0 is the service's bound");
+  }
+  return Tenant("quota.tenant", quota.tenant());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetQuotaRequest& request) {
+  return Tenant("tenant", request.tenant());
+}
+
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ListAuditRequest& request) {
+  if (request.page_size() > kMaxAuditPage)
+    return Wrong("page_size: ", request.page_size(), ", at most ", kMaxAuditPage);
+  return Tenant("tenant", request.tenant());
 }
 
 }  // namespace sextant::rpc

@@ -42,5 +42,11 @@ absl::Status Check(const v1::ServiceLimits& limits, const v1::CompareJobsRequest
 absl::Status Check(const v1::ServiceLimits& limits, const v1::QueryRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::ExportTraceRequest& request);
 absl::Status Check(const v1::ServiceLimits& limits, const v1::CommitPassesRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::CreateTokenRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ListTokensRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::RevokeTokenRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::SetQuotaRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::GetQuotaRequest& request);
+absl::Status Check(const v1::ServiceLimits& limits, const v1::ListAuditRequest& request);
 
 }  // namespace sextant::rpc

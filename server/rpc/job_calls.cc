@@ -12,13 +12,13 @@ namespace sextant::rpc {
 grpc::ServerUnaryReactor* SextantService::SubmitJob(grpc::CallbackServerContext* context,
                                                     const v1::SubmitJobRequest* request,
                                                     v1::SubmitJobResponse* response) {
-  return Answer(context, "SubmitJob", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "SubmitJob", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
     v1::SubmitJobRequest filled = *request;
     if (filled.submitter().empty()) filled.set_submitter("anonymous");
     ASSIGN_OR_RETURN(const auto graph, job::Expand(limits(), filled.mutable_graph()));
-    ASSIGN_OR_RETURN(const auto accepted, rooms_.jobs->Submit(filled, graph, limits()));
-    rooms_.engine->Wake();
+    ASSIGN_OR_RETURN(const auto accepted, rooms_(caller).jobs->Submit(filled, graph, limits()));
+    rooms_(caller).engine->Wake();
     response->set_job_id(accepted.job_id);
     response->set_existing(accepted.existing);
     return absl::OkStatus();
@@ -28,11 +28,11 @@ grpc::ServerUnaryReactor* SextantService::SubmitJob(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* SextantService::PlanJob(grpc::CallbackServerContext* context,
                                                   const v1::PlanJobRequest* request,
                                                   v1::PlanJobResponse* response) {
-  return Answer(context, "PlanJob", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "PlanJob", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
     v1::JobGraph filled = request->graph();
     ASSIGN_OR_RETURN(const auto graph, job::Expand(limits(), &filled));
-    ASSIGN_OR_RETURN(*response, rooms_.reads->PreviewPlan(filled, graph));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->PreviewPlan(filled, graph));
     return absl::OkStatus();
   });
 }
@@ -40,12 +40,12 @@ grpc::ServerUnaryReactor* SextantService::PlanJob(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* SextantService::AddTasks(grpc::CallbackServerContext* context,
                                                    const v1::AddTasksRequest* request,
                                                    v1::AddTasksResponse* response) {
-  return Answer(context, "AddTasks", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "AddTasks", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
     v1::AddTasksRequest filled = *request;
     ASSIGN_OR_RETURN(const auto graph, job::ExpandAdded(limits(), filled.mutable_tasks()));
-    ASSIGN_OR_RETURN(*response, rooms_.jobs->AddTasks(filled, graph, limits()));
-    rooms_.engine->Wake();
+    ASSIGN_OR_RETURN(*response, rooms_(caller).jobs->AddTasks(filled, graph, limits()));
+    rooms_(caller).engine->Wake();
     return absl::OkStatus();
   });
 }
@@ -53,11 +53,11 @@ grpc::ServerUnaryReactor* SextantService::AddTasks(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* SextantService::SealJob(grpc::CallbackServerContext* context,
                                                   const v1::SealJobRequest* request,
                                                   v1::JobInfo* response) {
-  return Answer(context, "SealJob", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "SealJob", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    RETURN_IF_ERROR(rooms_.jobs->Seal(*request));
-    rooms_.engine->Wake();
-    ASSIGN_OR_RETURN(*response, rooms_.reads->Job(request->job_id()));
+    RETURN_IF_ERROR(rooms_(caller).jobs->Seal(*request));
+    rooms_(caller).engine->Wake();
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->Job(request->job_id()));
     return absl::OkStatus();
   });
 }
@@ -65,30 +65,31 @@ grpc::ServerUnaryReactor* SextantService::SealJob(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* SextantService::GetJob(grpc::CallbackServerContext* context,
                                                  const v1::GetJobRequest* request,
                                                  v1::GetJobResponse* response) {
-  if (absl::Status status = Check(limits(), *request); !status.ok() || request->wait_s() == 0) {
-    return Answer(context, "GetJob", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
-      RETURN_IF_ERROR(status);
-      ASSIGN_OR_RETURN(*response, rooms_.reads->Get(*request, limits().max_page_size()));
-      return absl::OkStatus();
-    });
-  }
-  return LongPoll::Begin({rooms_.reads, rooms_.quick, rooms_.streams, rooms_.metrics}, context,
-                         *request, limits().max_page_size(), response);
+  return Begin(door_, context, "GetJob", quick_, request, response,
+               [=, this](const access::Caller& caller, const Done& done) {
+    if (const absl::Status status = Check(limits(), *request); !status.ok()) return done(status);
+    store::JobReads* const reads = rooms_(caller).reads;
+    if (request->wait_s() > 0)
+      return LongPoll::Begin({reads, door_.access, quick_, streams_}, caller, context, *request,
+                             limits().max_page_size(), response, done);
+    auto answer = reads->Get(*request, limits().max_page_size());
+    if (answer.ok()) *response = *std::move(answer);
+    done(answer.status());
+  });
 }
 
 grpc::ServerWriteReactor<v1::Event>* SextantService::WatchJob(
     grpc::CallbackServerContext* context, const v1::WatchJobRequest* request) {
-  return WatchCall::Begin({rooms_.reads, rooms_.watches, rooms_.engine, rooms_.quick,
-                           rooms_.streams, rooms_.metrics},
-                          *request, Check(limits(), *request));
+  return WatchCall::Begin(watch_rooms_, {door_, quick_, streams_}, *context, *request,
+                          Check(limits(), *request));
 }
 
 grpc::ServerUnaryReactor* SextantService::ListJobs(grpc::CallbackServerContext* context,
                                                    const v1::ListJobsRequest* request,
                                                    v1::ListJobsResponse* response) {
-  return Answer(context, "ListJobs", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "ListJobs", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.reads->List(*request, limits().max_page_size()));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->List(*request, limits().max_page_size()));
     return absl::OkStatus();
   });
 }
@@ -96,11 +97,11 @@ grpc::ServerUnaryReactor* SextantService::ListJobs(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* SextantService::CancelJob(grpc::CallbackServerContext* context,
                                                     const v1::CancelJobRequest* request,
                                                     v1::JobInfo* response) {
-  return Answer(context, "CancelJob", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "CancelJob", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    RETURN_IF_ERROR(rooms_.jobs->Cancel(*request));
-    rooms_.engine->Wake();
-    ASSIGN_OR_RETURN(*response, rooms_.reads->Job(request->job_id()));
+    RETURN_IF_ERROR(rooms_(caller).jobs->Cancel(*request));
+    rooms_(caller).engine->Wake();
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->Job(request->job_id()));
     return absl::OkStatus();
   });
 }
@@ -108,11 +109,11 @@ grpc::ServerUnaryReactor* SextantService::CancelJob(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* SextantService::CompleteTask(grpc::CallbackServerContext* context,
                                                        const v1::CompleteTaskRequest* request,
                                                        v1::TaskInfo* response) {
-  return Answer(context, "CompleteTask", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "CompleteTask", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    RETURN_IF_ERROR(rooms_.jobs->CompleteExternal(*request));
-    rooms_.engine->Wake();
-    ASSIGN_OR_RETURN(*response, rooms_.reads->Task(request->job_id(), request->task()));
+    RETURN_IF_ERROR(rooms_(caller).jobs->CompleteExternal(*request));
+    rooms_(caller).engine->Wake();
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->Task(request->job_id(), request->task()));
     return absl::OkStatus();
   });
 }
@@ -120,9 +121,9 @@ grpc::ServerUnaryReactor* SextantService::CompleteTask(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* SextantService::ExplainJob(grpc::CallbackServerContext* context,
                                                      const v1::ExplainJobRequest* request,
                                                      v1::ExplainJobResponse* response) {
-  return Answer(context, "ExplainJob", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "ExplainJob", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.reads->Explain(request->job_id()));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->Explain(request->job_id()));
     return absl::OkStatus();
   });
 }
@@ -130,9 +131,9 @@ grpc::ServerUnaryReactor* SextantService::ExplainJob(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* SextantService::ListPasses(grpc::CallbackServerContext* context,
                                                      const v1::ListPassesRequest* request,
                                                      v1::ListPassesResponse* response) {
-  return Answer(context, "ListPasses", rooms_.quick, rooms_.metrics, [=, this]() -> absl::Status {
+  return Answer(door_, context, "ListPasses", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_.reads->Passes(*request, limits().max_page_size()));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->Passes(*request, limits().max_page_size()));
     return absl::OkStatus();
   });
 }

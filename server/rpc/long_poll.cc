@@ -2,33 +2,34 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "proto/status/status.h"
 #include "server/job/states.h"
-#include "server/rpc/calls.h"
 
 namespace sextant::rpc {
 
-LongPoll* LongPoll::Begin(Rooms rooms, grpc::CallbackServerContext* context,
-                          const v1::GetJobRequest& request, uint32_t max_page_size,
-                          v1::GetJobResponse* response) {
-  LongPoll* const call = std::make_unique<LongPoll>(
-      Token{}, rooms, context, request, max_page_size, response).release();   // OnDone deletes it
-  call->Submit();
-  return call;
+void LongPoll::Begin(Rooms rooms, const access::Caller& caller, grpc::CallbackServerContext* context,
+                     const v1::GetJobRequest& request, uint32_t max_page_size,
+                     v1::GetJobResponse* response, Done done) {
+  // End deletes it.
+  std::make_unique<LongPoll>(Token{}, rooms, caller, context, request, max_page_size, response,
+                             std::move(done)).release()->Look();
 }
 
-LongPoll::LongPoll(Token, Rooms rooms, grpc::CallbackServerContext* context,
-                   const v1::GetJobRequest& request, uint32_t max_page_size,
-                   v1::GetJobResponse* response)
+LongPoll::LongPoll(Token, Rooms rooms, const access::Caller& caller,
+                   grpc::CallbackServerContext* context, const v1::GetJobRequest& request,
+                   uint32_t max_page_size, v1::GetJobResponse* response, Done done)
     : rooms_(rooms),
+      caller_(caller),
       context_(context),
       request_(request),
       max_page_size_(max_page_size),
       response_(response),
-      began_(absl::Now()),
-      deadline_(began_ + absl::Seconds(request.wait_s())) {}
+      done_(std::move(done)),
+      deadline_(absl::Now() + absl::Seconds(request.wait_s())) {}
 
 void LongPoll::Submit() {
   if (!rooms_.executor->Submit([this] { Look(); })) End(Overloaded());
@@ -36,6 +37,7 @@ void LongPoll::Submit() {
 
 void LongPoll::Look() {
   if (context_->IsCancelled()) return End(absl::CancelledError("the caller went away"));
+  if (const absl::Status holds = rooms_.access->StillHolds(caller_); !holds.ok()) return End(holds);
   auto job = rooms_.reads->Job(request_.job_id());
   if (!job.ok()) return End(job.status());
   const absl::Time now = absl::Now();
@@ -51,10 +53,8 @@ void LongPoll::Look() {
 }
 
 void LongPoll::End(const absl::Status& status) {
-  rooms_.metrics->Called("GetJob", status, absl::Now() - began_);
-  Finish(ToGrpc(status));
+  done_(status);
+  delete this;
 }
-
-void LongPoll::OnDone() { delete this; }
 
 }  // namespace sextant::rpc

@@ -7,36 +7,36 @@
 
 #include "absl/time/time.h"
 #include "sextant/v1/sextant.pb.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/executor.h"
-#include "server/rpc/metrics.h"
 #include "server/rpc/streams.h"
 #include "server/store/job_reads.h"
 
 namespace sextant::rpc {
 
-// Deletes itself when the call is over. A stopping server answers at once with what is there.
-class LongPoll : public grpc::ServerUnaryReactor {
+// Deletes itself when it has called `done`. A stopping server answers at once with what is there; a caller
+// whose token is revoked meanwhile is told so.
+class LongPoll {
  public:
   struct Rooms {
     store::JobReads* reads;
+    access::Access* access;
     Executor* executor;
     Streams* streams;
-    Metrics* metrics;
   };
-  static LongPoll* Begin(Rooms rooms, grpc::CallbackServerContext* context,
-                         const v1::GetJobRequest& request, uint32_t max_page_size,
-                         v1::GetJobResponse* response);
-
-  void OnDone() override;
+  // On the executor. `context`, `request` and `response` are gRPC's, until `done`.
+  static void Begin(Rooms rooms, const access::Caller& caller, grpc::CallbackServerContext* context,
+                    const v1::GetJobRequest& request, uint32_t max_page_size,
+                    v1::GetJobResponse* response, Done done);
 
   class Token {
     friend class LongPoll;
     Token() = default;
   };
   // For Begin alone.
-  LongPoll(Token, Rooms rooms, grpc::CallbackServerContext* context,
+  LongPoll(Token, Rooms rooms, const access::Caller& caller, grpc::CallbackServerContext* context,
            const v1::GetJobRequest& request, uint32_t max_page_size,
-           v1::GetJobResponse* response);
+           v1::GetJobResponse* response, Done done);
 
  private:
   static constexpr absl::Duration kFirstPause = absl::Milliseconds(10);
@@ -47,11 +47,12 @@ class LongPoll : public grpc::ServerUnaryReactor {
   void End(const absl::Status& status);
 
   const Rooms rooms_;
+  const access::Caller caller_;
   grpc::CallbackServerContext* const context_;
-  const v1::GetJobRequest& request_;   // gRPC's, until the end
+  const v1::GetJobRequest& request_;
   const uint32_t max_page_size_;
   v1::GetJobResponse* const response_;
-  const absl::Time began_;
+  const Done done_;
   const absl::Time deadline_;
   absl::Duration pause_ = kFirstPause;
   grpc::Alarm alarm_;

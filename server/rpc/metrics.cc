@@ -57,7 +57,10 @@ Metrics::Metrics(std::function<Sample()> sample)
                           "Commits refused or repeated since the database was made")
                        ->Add({})),
       database_up_(&Gauges(registry_.get(), "sextant_database_up", "1: the database answers")
-                        ->Add({})) {}
+                        ->Add({})),
+      audit_overflown_(&Gauges(registry_.get(), "sextant_audit_overflown",
+                               "Audit entries that are in the log alone, since the start")
+                            ->Add({})) {}
 
 Metrics::~Metrics() = default;
 
@@ -86,6 +89,7 @@ std::string Metrics::Page() {
       const Sample sample = sample_();
       database_up_->Set(sample.database_up ? 1 : 0);
       watchers_->Set(sample.watchers);
+      audit_overflown_->Set(static_cast<double>(sample.audit_overflown));
       workers_->Add({{"state", "attached"}}).Set(sample.workers_attached);
       if (sample.database_up) {
         workers_->Add({{"state", "alive"}}).Set(sample.workers_live);

@@ -34,6 +34,7 @@ class Metrics {
     uint32_t workers_live = 0;
     int workers_attached = 0;
     int watchers = 0;
+    uint64_t audit_overflown = 0;
     bool database_up = false;
   };
   static constexpr absl::Duration kSampleEvery = absl::Seconds(2);
@@ -62,6 +63,7 @@ class Metrics {
   prometheus::Gauge* const watchers_;
   prometheus::Gauge* const duplicates_;
   prometheus::Gauge* const database_up_;
+  prometheus::Gauge* const audit_overflown_;
   absl::Mutex mutex_;
   absl::Time sampled_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };

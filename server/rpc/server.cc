@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/status/status.h"
 #include "server/rpc/addresses.h"
+#include "server/rpc/calls.h"
 #include "server/rpc/tls_credentials.h"
 
 namespace sextant::rpc {
@@ -37,12 +38,13 @@ Server::Server(Rooms rooms, v1::ServiceDescription description, Options options)
       options_(std::move(options)),
       max_message_bytes_(description.limits().max_message_bytes()),
       metrics_([this] { return Sample(); }),
+      door_{rooms.access, rooms.ledger, &metrics_},
       quick_(options_.quick_threads, options_.max_queued_calls),
       slow_(options_.slow_threads, options_.max_queued_calls),
       sextant_({rooms.jobs, rooms.reads, rooms.blobs, rooms.query, rooms.analysis, rooms.engine,
-                rooms.watches, &quick_, &slow_, &streams_, &metrics_},
-               description),
-      workers_({rooms.workers, rooms.engine, rooms.traces, &quick_, &streams_, &metrics_},
+                rooms.watches, rooms.tokens, rooms.quotas, rooms.audit},
+               door_, {&quick_, &slow_}, &streams_, description),
+      workers_({rooms.workers, rooms.engine, rooms.traces}, door_, &quick_, &streams_,
                description.limits(), options_.max_queued_calls) {}
 
 Server::~Server() { Stop(); }
@@ -108,6 +110,19 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
+void Server::AdmitReader(const std::string& authorization, const std::string& peer,
+                         std::function<void(const absl::Status&)> done) {
+  access::Credentials credentials{access::Credentials::From::kWithin, authorization, "http:" + peer};
+  auto look = [access = rooms_.access, credentials, done] {
+    const auto caller = access->Identify(credentials);
+    if (!caller.ok()) return done(caller.status());
+    done(caller->Has(v1::READ) ? absl::OkStatus()
+                               : absl::PermissionDeniedError("this takes a token with scope READ"));
+  };
+  if (rooms_.access->Knows(credentials)) return look();
+  if (!quick_.Submit(std::move(look))) done(Overloaded());
+}
+
 std::shared_ptr<grpc::Channel> Server::InProcess() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);   // as sent
@@ -124,6 +139,7 @@ Metrics::Sample Server::Sample() {
   for (const auto& worker : now.workers()) sample.workers_live += worker.live() ? 1 : 0;
   sample.workers_attached = rooms_.workers->attached();
   sample.watchers = rooms_.watches->watchers();
+  sample.audit_overflown = rooms_.ledger->overflown();
   return sample;
 }
 
@@ -137,6 +153,7 @@ void Server::WatchHealth() {
     const bool answers = !absl::IsUnavailable(rooms_.reads->Job(0).status());
     if (answers != serving) server_->GetHealthCheckService()->SetServingStatus(answers);
     serving = answers;
+    streams_.CloseRefused();
   }
 }
 

@@ -1,6 +1,7 @@
 // The gRPC server: services, health, reflection, addresses, limits.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "server/rpc/call.h"
 #include "server/rpc/executor.h"
 #include "server/rpc/metrics.h"
 #include "server/rpc/sextant_service.h"
@@ -35,6 +37,11 @@ class Server {
     dispatch::Engine* engine;
     dispatch::WatchHub* watches;
     dispatch::WorkerHub* workers;
+    store::TokenStore* tokens;
+    store::QuotaStore* quotas;
+    store::AuditStore* audit;
+    access::Access* access;
+    access::Ledger* ledger;
   };
   struct Options {
     std::vector<std::string> listen;   // server/rpc/addresses.h; at least one
@@ -56,6 +63,11 @@ class Server {
   // Ends streams, lets unary calls finish for a moment, then cancels what is left.
   void Stop();
 
+  // For what is served beside the methods: calls `done` with OK when whoever brought this Authorization
+  // header may read, at once or from another thread.
+  void AdmitReader(const std::string& authorization, const std::string& peer,
+                   std::function<void(const absl::Status&)> done);
+
   // A channel to this server that leaves neither the process nor its limits behind.
   std::shared_ptr<grpc::Channel> InProcess();
   // Adds to what DescribeService says of where the service is: "http", "mcp", …
@@ -72,7 +84,7 @@ class Server {
   Server(Rooms rooms, v1::ServiceDescription description, Options options);
   absl::Status Listen();
   Metrics::Sample Sample();
-  // SERVING while the database answers.
+  // SERVING while the database answers. Ends streams whose token does not hold any more.
   void WatchHealth();
 
   const Rooms rooms_;
@@ -80,6 +92,7 @@ class Server {
   const uint64_t max_message_bytes_;
   Streams streams_;
   Metrics metrics_;
+  const Door door_;
   Executor quick_;
   Executor slow_;
   SextantService sextant_;

@@ -13,13 +13,17 @@
 #include "server/analysis/analysis.h"
 #include "server/dispatch/engine.h"
 #include "server/dispatch/watch_hub.h"
+#include "server/rpc/call.h"
 #include "server/rpc/executor.h"
-#include "server/rpc/metrics.h"
 #include "server/rpc/streams.h"
+#include "server/rpc/watch_call.h"
 #include "server/store/blobs.h"
+#include "server/store/audit.h"
 #include "server/store/job_reads.h"
 #include "server/store/jobs.h"
 #include "server/store/query.h"
+#include "server/store/quotas.h"
+#include "server/store/tokens.h"
 
 namespace sextant::rpc {
 
@@ -49,7 +53,16 @@ using CallbackAnalyses =
     v1::Sextant::WithCallbackMethod_GetVariation<
         CallbackSextant>>>>>>>>;
 
-class SextantService final : public CallbackAnalyses {
+using CallbackAccess =
+    v1::Sextant::WithCallbackMethod_CreateToken<
+    v1::Sextant::WithCallbackMethod_ListTokens<
+    v1::Sextant::WithCallbackMethod_RevokeToken<
+    v1::Sextant::WithCallbackMethod_SetQuota<
+    v1::Sextant::WithCallbackMethod_GetQuota<
+    v1::Sextant::WithCallbackMethod_ListAudit<
+        CallbackAnalyses>>>>>>;
+
+class SextantService final : public CallbackAccess {
  public:
   struct Rooms {
     store::JobStore* jobs;
@@ -59,13 +72,17 @@ class SextantService final : public CallbackAnalyses {
     analysis::Analysis* analysis;
     dispatch::Engine* engine;
     dispatch::WatchHub* watches;
+    store::TokenStore* tokens;
+    store::QuotaStore* quotas;
+    store::AuditStore* audit;
+  };
+  struct Threads {
     Executor* quick;      // for what a few statements answer
     Executor* slow;       // for what reads traces or runs a client's SQL
-    Streams* streams;
-    Metrics* metrics;
   };
   // `description` is what DescribeService answers beside live numbers: version, limits, database.
-  SextantService(Rooms rooms, v1::ServiceDescription description);
+  SextantService(Rooms rooms, Door door, Threads threads, Streams* streams,
+                 v1::ServiceDescription description);
 
   // Adds to ServiceDescription.addresses. Any thread.
   void Announce(const std::string& name, const std::string& address) {
@@ -159,10 +176,34 @@ class SextantService final : public CallbackAnalyses {
                                             const v1::DescribeServiceRequest* request,
                                             v1::ServiceDescription* response) override;
 
+  grpc::ServerUnaryReactor* CreateToken(grpc::CallbackServerContext* context,
+                                        const v1::CreateTokenRequest* request,
+                                        v1::CreateTokenResponse* response) override;
+  grpc::ServerUnaryReactor* ListTokens(grpc::CallbackServerContext* context,
+                                       const v1::ListTokensRequest* request,
+                                       v1::ListTokensResponse* response) override;
+  grpc::ServerUnaryReactor* RevokeToken(grpc::CallbackServerContext* context,
+                                        const v1::RevokeTokenRequest* request,
+                                        v1::Token* response) override;
+  grpc::ServerUnaryReactor* SetQuota(grpc::CallbackServerContext* context,
+                                     const v1::SetQuotaRequest* request,
+                                     v1::QuotaUse* response) override;
+  grpc::ServerUnaryReactor* GetQuota(grpc::CallbackServerContext* context,
+                                     const v1::GetQuotaRequest* request,
+                                     v1::QuotaUse* response) override;
+  grpc::ServerUnaryReactor* ListAudit(grpc::CallbackServerContext* context,
+                                      const v1::ListAuditRequest* request,
+                                      v1::ListAuditResponse* response) override;
+
  private:
   const v1::ServiceLimits& limits() const { return description_.limits(); }
 
-  const Rooms rooms_;
+  const Behind<Rooms> rooms_;
+  const Behind<WatchCall::Rooms> watch_rooms_;
+  const Door door_;
+  Executor* const quick_;
+  Executor* const slow_;
+  Streams* const streams_;
   const v1::ServiceDescription description_;
   absl::Mutex mutex_;
   std::map<std::string, std::string> addresses_ ABSL_GUARDED_BY(mutex_);

@@ -1,12 +1,15 @@
-// The streams that are open, so that a stopping server can end them all: a watcher or an idle worker
-// would otherwise keep it for ever.
+// The streams that are open, so that a stopping server can end them all (a watcher or an idle worker
+// would otherwise keep it for ever), and those whose caller may not go on.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 
 namespace sextant::rpc {
@@ -14,13 +17,21 @@ namespace sextant::rpc {
 // Thread-safe.
 class Streams {
  public:
+  using Close = std::function<void(const absl::Status& why)>;
+  using Holds = std::function<absl::Status()>;
+
   // `close` asks a stream to end; it must not block, nor call back.
-  int64_t Add(std::function<void()> close) {
+  int64_t Add(Close close) {
     absl::MutexLock lock(&mutex_);
-    if (closed_) close();
+    if (closed_) close(Stopping());
     const int64_t id = next_id_++;
-    open_[id] = std::move(close);
+    open_[id].close = std::move(close);
     return id;
+  }
+  // From now on CloseRefused asks whether its caller may go on. `holds` may block.
+  void Guard(int64_t id, Holds holds) {
+    absl::MutexLock lock(&mutex_);
+    if (const auto found = open_.find(id); found != open_.end()) found->second.holds = std::move(holds);
   }
   // Afterwards the stream's `close` is not called any more.
   void Remove(int64_t id) {
@@ -31,7 +42,22 @@ class Streams {
   void CloseAll() {
     absl::MutexLock lock(&mutex_);
     closed_ = true;
-    for (const auto& [id, close] : open_) close();
+    for (const auto& [id, stream] : open_) stream.close(Stopping());
+  }
+  // Those whose caller has lost its right.
+  void CloseRefused() {
+    std::vector<std::pair<int64_t, Holds>> guarded;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (const auto& [id, stream] : open_)
+        if (stream.holds) guarded.emplace_back(id, stream.holds);
+    }
+    for (const auto& [id, holds] : guarded) {
+      const absl::Status status = holds();
+      if (!absl::IsUnauthenticated(status)) continue;
+      absl::MutexLock lock(&mutex_);
+      if (const auto found = open_.find(id); found != open_.end()) found->second.close(status);
+    }
   }
   bool closed() const {
     absl::MutexLock lock(&mutex_);
@@ -39,10 +65,16 @@ class Streams {
   }
 
  private:
+  struct Stream {
+    Close close;
+    Holds holds;   // empty: anybody
+  };
+  static absl::Status Stopping() { return absl::UnavailableError("the coordinator stops; try again"); }
+
   mutable absl::Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
-  std::map<int64_t, std::function<void()>> open_ ABSL_GUARDED_BY(mutex_);
+  std::map<int64_t, Stream> open_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace sextant::rpc

@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +22,8 @@ namespace sextant::rpc {
 
 class TestService {
  public:
-  explicit TestService(v1::ServiceLimits limits = job::DefaultLimits())
+  // `require_tokens`: also of calls over the port the test talks to; see Token.
+  explicit TestService(v1::ServiceLimits limits = job::DefaultLimits(), bool require_tokens = false)
       : conninfo_(store::TestCluster::Shared().NewDatabase()),
         database_(Open(conninfo_)),
         jobs_(database_.get()),
@@ -31,6 +33,11 @@ class TestService {
         blobs_(database_.get(), limits),
         traces_(database_.get()),
         query_({store::TestCluster::AsReader(conninfo_)}, limits),
+        tokens_(database_.get()),
+        quotas_(database_.get(), limits),
+        audit_(database_.get()),
+        ledger_(&audit_, &tokens_, {.gather = absl::Milliseconds(5)}),
+        access_({&tokens_, &ledger_}, {.require_tokens = require_tokens, .limits = limits}),
         watches_(&reads_),
         workers_(&queue_, {.lease_s = limits.worker_lease_s(),
                            .passing = [this](const v1::Event& e) { watches_.Passing(e); }}),
@@ -46,14 +53,15 @@ class TestService {
     about.set_version("test");
     *about.mutable_limits() = limits;
     auto server = Server::Start({&jobs_, &reads_, &blobs_, &query_, &traces_, &analysis_, &engine_,
-                                 &watches_, &workers_},
-                                about, {.listen = {"127.0.0.1:0"},
+                                 &watches_, &workers_, &tokens_, &quotas_, &audit_, &access_, &ledger_},
+                                about, {.listen = {"127.0.0.1:0", "unix://" + directory_ + "/s.sock"},
                                         .health_every = absl::Milliseconds(20)});
     if (!server.ok()) FAIL(server.status().ToString());
     server_ = *std::move(server);
     engine_.Start();
     builtin_.Start();
     channel_ = grpc::CreateChannel(address(), grpc::InsecureChannelCredentials());
+    socket_ = grpc::CreateChannel("unix:" + directory_ + "/s.sock", grpc::InsecureChannelCredentials());
     client = v1::Sextant::NewStub(channel_);
     worker = v1::Workers::NewStub(channel_);
   }
@@ -61,11 +69,40 @@ class TestService {
     server_->Stop();
     builtin_.Stop();
     engine_.Stop();
+    ledger_.Stop();
+    std::filesystem::remove_all(directory_);
+  }
+
+  // Made over the service's own socket.
+  std::string Token(std::vector<v1::TokenScope> scopes, const std::string& tenant = "", double lifetime_s = 0) {
+    v1::CreateTokenRequest request;
+    request.set_tenant(tenant);
+    request.set_lifetime_s(lifetime_s);
+    for (const v1::TokenScope scope : scopes) request.add_scopes(scope);
+    v1::CreateTokenResponse response;
+    grpc::ClientContext context;
+    const grpc::Status status = v1::Sextant::NewStub(socket_)->CreateToken(&context, request, &response);
+    INFO(status.error_message());
+    REQUIRE(status.ok());
+    return response.secret();
+  }
+  // The header of an administrator's token.
+  std::string AdminHeader() { return "Bearer " + Token({v1::ADMIN}); }
+  // One call with this Authorization header.
+  template <typename Response, typename Request>
+  grpc::Status CallAs(const std::string& authorization,
+                      grpc::Status (v1::Sextant::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                      const Request& request, Response* response) {
+    grpc::ClientContext context;
+    if (!authorization.empty()) context.AddMetadata("authorization", authorization);
+    return ((*client).*method)(&context, request, response);
   }
 
   const std::string& address() const { return server_->addresses()[0]; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  const std::shared_ptr<grpc::Channel>& socket() const { return socket_; }   // the service's own
   Server& server() { return *server_; }
+  access::Ledger& ledger() { return ledger_; }
   dispatch::WatchHub& watches() { return watches_; }
   dispatch::WorkerHub& workers() { return workers_; }
 
@@ -79,6 +116,13 @@ class TestService {
     return *std::move(database);
   }
 
+  static std::string MakeDirectory() {
+    std::string name = std::filesystem::temp_directory_path() / "sextant-service-XXXXXX";
+    if (mkdtemp(name.data()) == nullptr) FAIL("mkdtemp");
+    return name;
+  }
+
+  const std::string directory_ = MakeDirectory();
   const std::string conninfo_;
   const std::unique_ptr<store::Database> database_;
   store::JobStore jobs_;
@@ -88,6 +132,11 @@ class TestService {
   store::BlobStore blobs_;
   store::TraceStore traces_;
   store::QueryRunner query_;
+  store::TokenStore tokens_;
+  store::QuotaStore quotas_;
+  store::AuditStore audit_;
+  access::Ledger ledger_;
+  access::Access access_;
   dispatch::WatchHub watches_;
   dispatch::WorkerHub workers_;
   dispatch::Engine engine_;
@@ -95,6 +144,7 @@ class TestService {
   analysis::BuiltinRunner builtin_;
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<grpc::Channel> socket_;
 };
 
 // One call with a context of its own.

@@ -1,43 +1,66 @@
 #include "server/rpc/watch_call.h"
 
+#include <utility>
+
+#include "proto/status/status.h"
 #include "server/job/states.h"
 #include "server/rpc/calls.h"
 
 namespace sextant::rpc {
 
-WatchCall::WatchCall(Token, Rooms rooms, const v1::WatchJobRequest& request)
+WatchCall::WatchCall(Token, Behind<Rooms> rooms, Around around,
+                     const grpc::ServerContextBase& context, const v1::WatchJobRequest& request,
+                     absl::Status checked)
     : rooms_(rooms),
-      job_id_(request.job_id()),
+      around_(around),
+      call_(around.door, context, "WatchJob"),
+      request_(request),
+      checked_(std::move(checked)),
       outgoing_(std::make_shared<Queue>(this, kMaxQueuedEvents)),
       cursor_(std::make_shared<Cursor>(request.after_seq())),
-      stream_(rooms.streams->Add([outgoing = outgoing_] {
-        outgoing->End(ToGrpc(absl::UnavailableError(
-                          "the coordinator stops; watch again after the last seq seen")),
+      stream_(around.streams->Add([outgoing = outgoing_](const absl::Status& why) {
+        outgoing->End(ToGrpc(absl::IsUnavailable(why)
+                                 ? absl::UnavailableError(
+                                       "the coordinator stops; watch again after the last seq seen")
+                                 : why),
                       true);
-      })),
-      began_(absl::Now()) {}
+      })) {}
 
-WatchCall* WatchCall::Begin(Rooms rooms, const v1::WatchJobRequest& request,
-                            absl::Status checked) {
-  WatchCall* const call = std::make_unique<WatchCall>(Token{}, rooms, request).release();
+WatchCall* WatchCall::Begin(Behind<Rooms> rooms, Around around,
+                            const grpc::ServerContextBase& context,
+                            const v1::WatchJobRequest& request, absl::Status checked) {
+  WatchCall* const call =
+      std::make_unique<WatchCall>(Token{}, rooms, around, context, request, std::move(checked)).release();
   const auto outgoing = call->outgoing_;
-  if (!checked.ok()) {
-    outgoing->End(ToGrpc(checked));
-  } else if (outgoing->Hold() && !rooms.executor->Submit([call] { call->Start(); })) {
+  if (outgoing->Hold() && !around.executor->Submit([call] { call->Start(); })) {
     outgoing->End(ToGrpc(Overloaded()));
     outgoing->Release();
   }
   return call;   // OnDone deletes it
 }
 
+absl::Status WatchCall::Enter() {
+  ASSIGN_OR_RETURN(caller_, call_.Admit(&request_));
+  RETURN_IF_ERROR(checked_);
+  around_.streams->Guard(stream_, [access = around_.door.access, caller = *caller_] {
+    return access->StillHolds(caller);
+  });
+  return absl::OkStatus();
+}
+
 void WatchCall::Start() {
+  if (const absl::Status entered = Enter(); !entered.ok()) {
+    outgoing_->End(ToGrpc(entered));
+    outgoing_->Release();
+    return;
+  }
   Watch();
   // A job that has ended and has nothing new for this watcher would never call back.
-  auto job = rooms_.reads->Job(job_id_);
+  auto job = rooms().reads->Job(request_.job_id());
   if (!job.ok()) {
     outgoing_->End(ToGrpc(job.status()));
   } else if (job::IsFinal(job->state())) {
-    auto events = rooms_.reads->EventsAfter({{job_id_, cursor_->load()}}, 1);
+    auto events = rooms().reads->EventsAfter({{request_.job_id(), cursor_->load()}}, 1);
     if (!events.ok()) {
       outgoing_->End(ToGrpc(events.status()));
     } else if (events->empty()) {
@@ -48,23 +71,23 @@ void WatchCall::Start() {
 }
 
 void WatchCall::Watch() {
-  watch_ = rooms_.watches->Watch(
-      job_id_, cursor_->load(),
+  watch_ = rooms().watches->Watch(
+      request_.job_id(), cursor_->load(),
       [outgoing = outgoing_, cursor = cursor_](const v1::Event& event, bool last) {
         const bool passing = event.seq() == 0;
         if (!outgoing->Push(event, passing)) return;
         if (!passing) *cursor = event.seq();
         if (last) outgoing->End(grpc::Status::OK);
       });
-  rooms_.engine->Wake();
+  rooms().engine->Wake();
 }
 
 void WatchCall::OnWriteDone(bool ok) {
-  if (outgoing_->Written(ok)) rooms_.executor->Post([this] { Resume(); });
+  if (outgoing_->Written(ok)) around_.executor->Post([this] { Resume(); });
 }
 
 void WatchCall::Resume() {
-  rooms_.watches->Unwatch(watch_);
+  rooms().watches->Unwatch(watch_);
   outgoing_->GoOn();
   Watch();
   outgoing_->Release();
@@ -73,10 +96,10 @@ void WatchCall::Resume() {
 void WatchCall::OnCancel() { outgoing_->End(grpc::Status::CANCELLED, true); }
 
 void WatchCall::OnDone() {
-  rooms_.metrics->Called("WatchJob", outgoing_->ended(), absl::Now() - began_);
-  rooms_.streams->Remove(stream_);
+  call_.End(outgoing_->ended(), &request_, nullptr);
+  around_.streams->Remove(stream_);
   if (watch_ != 0)
-    rooms_.executor->Post([watches = rooms_.watches, watch = watch_] { watches->Unwatch(watch); });
+    around_.executor->Post([watches = rooms().watches, watch = watch_] { watches->Unwatch(watch); });
   delete this;
 }
 

@@ -4,15 +4,15 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include <grpcpp/grpcpp.h>
 
-#include "absl/time/time.h"
 #include "sextant/v1/sextant.pb.h"
 #include "server/dispatch/engine.h"
 #include "server/dispatch/watch_hub.h"
+#include "server/rpc/call.h"
 #include "server/rpc/executor.h"
-#include "server/rpc/metrics.h"
 #include "server/rpc/outgoing.h"
 #include "server/rpc/streams.h"
 #include "server/store/job_reads.h"
@@ -30,12 +30,15 @@ class WatchCall : public grpc::ServerWriteReactor<v1::Event> {
     store::JobReads* reads;
     dispatch::WatchHub* watches;
     dispatch::Engine* engine;
+  };
+  struct Around {
+    Door door;
     Executor* executor;
     Streams* streams;
-    Metrics* metrics;
   };
-  // `checked` other than OK is the answer.
-  static WatchCall* Begin(Rooms rooms, const v1::WatchJobRequest& request, absl::Status checked);
+  // `checked` other than OK is the answer to whoever may ask. `request` is gRPC's, until the end.
+  static WatchCall* Begin(Behind<Rooms> rooms, Around around, const grpc::ServerContextBase& context,
+                          const v1::WatchJobRequest& request, absl::Status checked);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -45,7 +48,9 @@ class WatchCall : public grpc::ServerWriteReactor<v1::Event> {
     friend class WatchCall;
     Token() = default;
   };
-  WatchCall(Token, Rooms rooms, const v1::WatchJobRequest& request);   // for Begin alone
+  // For Begin alone.
+  WatchCall(Token, Behind<Rooms> rooms, Around around, const grpc::ServerContextBase& context,
+            const v1::WatchJobRequest& request, absl::Status checked);
 
  private:
   using Queue = Outgoing<v1::Event, WatchCall>;
@@ -55,14 +60,19 @@ class WatchCall : public grpc::ServerWriteReactor<v1::Event> {
 
   void Start();    // executor
   void Resume();   // executor
+  absl::Status Enter();
   void Watch();
+  const Rooms& rooms() const { return rooms_(*caller_); }
 
-  const Rooms rooms_;
-  const int64_t job_id_;
+  const Behind<Rooms> rooms_;
+  const Around around_;
+  Call call_;
+  std::optional<access::Caller> caller_;   // from Enter on
+  const v1::WatchJobRequest& request_;
+  const absl::Status checked_;
   const std::shared_ptr<Queue> outgoing_;
   const std::shared_ptr<Cursor> cursor_;
   const int64_t stream_;
-  const absl::Time began_;
   int64_t watch_ = 0;   // 0: none; executor, then OnDone
 };
 

@@ -6,9 +6,10 @@
 #include "sextant/v1/worker.grpc.pb.h"
 #include "server/dispatch/engine.h"
 #include "server/dispatch/worker_hub.h"
+#include "server/rpc/attach_call.h"
+#include "server/rpc/call.h"
 #include "server/rpc/commit_queue.h"
 #include "server/rpc/executor.h"
-#include "server/rpc/metrics.h"
 #include "server/rpc/streams.h"
 #include "server/store/trace_chunks.h"
 
@@ -23,15 +24,17 @@ class WorkersService final : public CallbackWorkers {
     dispatch::WorkerHub* workers;
     dispatch::Engine* engine;
     store::TraceStore* traces;
-    Executor* quick;
-    Streams* streams;
-    Metrics* metrics;
   };
   // At most `max_commits` requests wait to be committed.
-  WorkersService(Rooms rooms, v1::ServiceLimits limits, size_t max_commits)
+  WorkersService(Rooms rooms, Door door, Executor* quick, Streams* streams, v1::ServiceLimits limits,
+                 size_t max_commits)
       : rooms_(rooms),
+        attach_rooms_({rooms.workers, rooms.engine}),
+        door_(door),
+        quick_(quick),
+        streams_(streams),
         limits_(std::move(limits)),
-        commits_(rooms.workers, rooms.engine, rooms.quick, max_commits) {}
+        commits_(rooms.workers, rooms.engine, quick, max_commits) {}
 
   grpc::ServerBidiReactor<v1::WorkerState, v1::DesiredState>* Attach(
       grpc::CallbackServerContext* context) override;
@@ -43,7 +46,11 @@ class WorkersService final : public CallbackWorkers {
                                          v1::CommitPassesResponse* response) override;
 
  private:
-  const Rooms rooms_;
+  const Behind<Rooms> rooms_;
+  const Behind<AttachCall::Rooms> attach_rooms_;
+  const Door door_;
+  Executor* const quick_;
+  Streams* const streams_;
   const v1::ServiceLimits limits_;
   CommitQueue commits_;
 };

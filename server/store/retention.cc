@@ -6,8 +6,8 @@
 
 namespace sextant::store {
 
-Retention::Retention(Database* database, TraceStore* traces, BlobStore* blobs)
-    : database_(database), traces_(traces), blobs_(blobs) {}
+Retention::Retention(Database* database, TraceStore* traces, BlobStore* blobs, AuditStore* audit)
+    : database_(database), traces_(traces), blobs_(blobs), audit_(audit) {}
 
 absl::StatusOr<bool> Retention::RemoveOneJob(double job_days, int64_t* passes) {
   bool removed = false;
@@ -71,6 +71,9 @@ absl::StatusOr<RetentionReport> Retention::Run(const RetentionPolicy& policy) {
     if (!removed) break;
     ++report.jobs;
     report.more = report.jobs >= policy.max_jobs;
+  }
+  if (policy.audit_days > 0) {
+    ASSIGN_OR_RETURN(report.audit_entries, audit_->RemoveOlder(policy.audit_days), "removing old audit entries");
   }
   ASSIGN_OR_RETURN(report.blobs, blobs_->CollectGarbage(policy.blobs), "removing unused blobs");
   return report;

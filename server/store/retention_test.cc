@@ -18,7 +18,8 @@ struct Scene {
       : database(TestDatabase::New()),
         traces(database.get()),
         blobs(database.get(), job::DefaultLimits()),
-        retention(database.get(), &traces, &blobs) {}
+        audit(database.get()),
+        retention(database.get(), &traces, &blobs, &audit) {}
   void Exec(const std::string& sql) {
     CHECK(database->Transact("exec", [&](pqxx::transaction_base& tx) {
       tx.exec(sql);
@@ -59,6 +60,7 @@ struct Scene {
   std::unique_ptr<Database> database;
   TraceStore traces;
   BlobStore blobs;
+  AuditStore audit;
   Retention retention;
 };
 

@@ -1,0 +1,33 @@
+// What a tenant may use, and uses.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "sextant/v1/access.pb.h"
+#include "sextant/v1/types.pb.h"
+#include "server/store/database.h"
+
+namespace sextant::store {
+
+// `quota` with the service's bounds where it says 0.
+v1::TenantQuota InForce(v1::TenantQuota quota, const v1::ServiceLimits& limits);
+
+// Thread-safe.
+class QuotaStore {
+ public:
+  QuotaStore(Database* database, const v1::ServiceLimits& limits)
+      : database_(database), limits_(limits) {}
+
+  // The quota in force of the tenant, and what it uses now.
+  absl::StatusOr<v1::QuotaUse> Use(const std::string& tenant);
+  // Written together with its entry in the audit trail.
+  absl::Status Set(const v1::TenantQuota& quota, const v1::AuditEntry& audit);
+
+ private:
+  Database* const database_;
+  const v1::ServiceLimits limits_;
+};
+
+}  // namespace sextant::store
