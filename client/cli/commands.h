@@ -242,8 +242,6 @@ std::string PaintState(const Context& context, v1::State state);
 std::string DescribeExit(const v1::ExitReport& report);
 // The failure in lines: what, why, remedy. Empty when there is none.
 std::string DescribeFailure(const v1::Failure& failure, absl::string_view indent);
-// A pass as on the command line: "counters:set=ipc*2".
-std::string PassText(const v1::PassSpec& spec);
 // Asks what the graph would run and prints it; the exit code.
 int PrintPlan(Context& context, const v1::JobGraph& graph);
 // Submits over lost connections with the same request id; UNKNOWN is repeated too, which is safe.

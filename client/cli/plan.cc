@@ -1,22 +1,12 @@
 // `sextant run --plan`: what would run, and at what cost.
-#include <algorithm>
-#include <map>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
 #include "client/cli/table.h"
 #include "client/cli/text.h"
+#include "client/pass/pass_text.h"
 
 namespace sextant::cli {
-
-std::string PassText(const v1::PassSpec& spec) {
-  const std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
-  return absl::StrCat(spec.backend(), options.empty() ? "" : ":",
-                      absl::StrJoin(options, ",", absl::PairFormatter("=")),
-                      spec.repeat() > 1 ? absl::StrCat("*", spec.repeat()) : "");
-}
 
 int PrintPlan(Context& context, const v1::JobGraph& graph) {
   v1::PlanJobRequest request;
@@ -34,10 +24,10 @@ int PrintPlan(Context& context, const v1::JobGraph& graph) {
   for (const v1::PlannedPass& pass : plan->passes()) {
     if (!pass.problem().empty()) {
       all = false;
-      table.Add({PassText(pass.spec()), "", "", "", "nobody", pass.problem()});
+      table.Add({pass::Text(pass.spec()), "", "", "", "nobody", pass.problem()});
       continue;
     }
-    table.Add({absl::StrCat(PassText(pass.spec()), pass.spec().optional() ? " (optional)" : ""),
+    table.Add({absl::StrCat(pass::Text(pass.spec()), pass.spec().optional() ? " (optional)" : ""),
                pass.cached() > 0 ? absl::StrCat(pass.cached()) : "",
                absl::StrCat(pass.cost_known() ? "" : "~", FormatNs(pass.cost_s() * 1e9)),
                pass.perturbation_pct() > 0 ? absl::StrFormat("~%.3g %%", pass.perturbation_pct()) : "",

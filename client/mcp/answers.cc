@@ -1,10 +1,14 @@
 // The tools that ask for analyses.
-#include <map>
+#include <algorithm>
+#include <set>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "client/mcp/basis.h"
 #include "client/mcp/tool.h"
 #include "client/mcp/values.h"
+#include "client/pass/pass_text.h"
 #include "proto/status/status.h"
 
 namespace sextant::mcp {
@@ -12,22 +16,88 @@ namespace {
 
 using Stub = v1::Sextant::StubInterface;
 
+constexpr char kNoLine[] = "(no line)";   // as GetHotspots calls it
+
+// A pass that would settle open questions.
+struct Proposal {
+  std::string text;
+  v1::PassSpec spec;
+  std::set<std::string> sets;   // of counters, where it is nothing but those
+  double cost_s = 0;
+  Json settles = Json::array();
+};
+
+// One for each pass; of counters those are dropped whose sets another one counts too. What settles most comes
+// first; else the order is the diagnosis's, most worth settling first. `open`: what no pass settles.
+std::vector<Proposal> Proposals(const google::protobuf::RepeatedPtrField<v1::Abstention>& abstentions, Json* open) {
+  std::vector<Proposal> all;
+  for (const v1::Abstention& each : abstentions) {
+    const std::string question = Clean(each.question(), kSentenceBytes);
+    size_t at = 0;
+    const auto spec = pass::Parse(each.pass(), &at);
+    if (!spec.ok()) {
+      open->push_back({{"question", question}, {"why", Clean(each.why(), kSentenceBytes)}});
+      continue;
+    }
+    auto found = std::find_if(all.begin(), all.end(), [&](const Proposal& p) { return p.text == each.pass(); });
+    if (found == all.end()) {
+      Proposal& made = all.emplace_back();
+      made.text = each.pass();
+      made.spec = *spec;
+      made.cost_s = each.cost_s();
+      if (const auto set = spec->options().find("set"); spec->backend() == "counters" && spec->options().size() == 1 &&
+                                                        set != spec->options().end())
+        made.sets = absl::StrSplit(set->second, '+');
+      found = all.end() - 1;
+    }
+    found->settles.push_back(question);
+  }
+  for (size_t i = 0; i < all.size();) {
+    const auto wider = std::find_if(all.begin(), all.end(), [&](const Proposal& other) {
+      return &other != &all[i] && !all[i].sets.empty() && other.sets.size() > all[i].sets.size() &&
+             std::includes(other.sets.begin(), other.sets.end(), all[i].sets.begin(), all[i].sets.end());
+    });
+    if (wider == all.end()) {
+      ++i;
+      continue;
+    }
+    for (Json& question : all[i].settles) wider->settles.push_back(std::move(question));
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Proposal& a, const Proposal& b) { return a.settles.size() > b.settles.size(); });
+  return all;
+}
+
+bool Offered(const v1::ServiceDescription& service, absl::string_view backend) {
+  for (const v1::WorkerSummary& worker : service.workers())
+    for (const v1::BackendOffer& offer : worker.info().backends())
+      if (worker.live() && offer.available() && offer.name() == backend) return true;
+  return false;
+}
+
+// "cannot tell …", of the first thing that could not be judged; empty: nothing.
+std::string CannotTellAnything(const v1::Basis& basis, absl::string_view what) {
+  return basis.abstentions().empty()
+             ? absl::StrCat("cannot tell ", what)
+             : absl::StrCat("cannot tell ", what, ": ", Clean(basis.abstentions(0).why(), kSentenceBytes));
+}
+
 }  // namespace
 
 absl::StatusOr<Answer> ExplainBottleneck(ToolCall& call) {
   v1::GetDiagnosisRequest request;
-  FillSubject(call, request.mutable_subject());
+  RETURN_IF_ERROR(FillSubject(call, request.mutable_subject()));
   request.set_top(static_cast<uint32_t>(call.arguments.value("top", 5.0)));
-  const auto diagnosis = call.scope->Call(&Stub::GetDiagnosis, request);
-  if (!diagnosis.ok()) return Missing(diagnosis.status(), "region_timeline, counters, hotspots or query");
+  ASSIGN_OR_RETURN(const auto diagnosis, call.scope->Call(&Stub::GetDiagnosis, request));
   Answer answer;
   Json& json = answer.structured;
-  json["answer"] = Clean(diagnosis->verdict(), kSentenceBytes);
+  json["answer"] = Clean(diagnosis.verdict(), kSentenceBytes);
   json["findings"] = Json::array();
-  for (const v1::Finding& finding : diagnosis->findings()) {
+  for (const v1::Finding& finding : diagnosis.findings()) {
     Json row = {{"claim", Clean(finding.claim(), kSentenceBytes)}, {"confidence", finding.confidence()}};
-    if (!finding.kernel().empty()) row["kernel"] = Clean(finding.kernel());
-    if (!finding.region().empty()) row["region"] = Clean(finding.region());
+    if (!finding.kernel().empty()) row["kernel"] = Name(finding.kernel());
+    if (!finding.region().empty()) row["region"] = Name(finding.region());
     row["saves_pct"] = Number(finding.saves_share() * 100);
     PutUnlessEmpty("try", Sentences(finding.try_this()), &row);
     PutUnlessEmpty("evidence", Sentences(finding.evidence()), &row);
@@ -35,59 +105,54 @@ absl::StatusOr<Answer> ExplainBottleneck(ToolCall& call) {
     row["rule"] = finding.rule();
     json["findings"].push_back(std::move(row));
   }
-  Json open = CannotTell(diagnosis->abstentions());
-  for (Json& each : CannotTell(diagnosis->basis().abstentions())) open.push_back(std::move(each));
+  Json open = CannotTell(diagnosis.abstentions());
+  for (Json& each : CannotTell(diagnosis.basis().abstentions())) open.push_back(std::move(each));
   PutUnlessEmpty("cannot_tell", std::move(open), &json);
-  PutUnlessEmpty("notes", Sentences(diagnosis->basis().notes()), &json);
-  json["evidence"] = Evidence(diagnosis->basis().passes());
-  if (!diagnosis->abstentions().empty())
+  PutUnlessEmpty("notes", Sentences(diagnosis.basis().notes()), &json);
+  json["evidence"] = Evidence(diagnosis.basis().passes());
+  if (!diagnosis.abstentions().empty())
     json["next"] = Json::array({absl::StrCat("next_pass {\"job_id\":", JobId(call), "}")});
-  MarkUntrusted({"kernel", "region", "names in claims"}, &json);
+  MarkUntrusted({"kernel", "region", "names in answer, claims, questions and notes"}, &json);
   Fit(kAnswerBytes, &json);
   return answer;
 }
 
 absl::StatusOr<Answer> NextPass(ToolCall& call) {
   v1::GetDiagnosisRequest request;
-  FillSubject(call, request.mutable_subject());
+  RETURN_IF_ERROR(FillSubject(call, request.mutable_subject()));
   request.set_top(1);
-  const auto diagnosis = call.scope->Call(&Stub::GetDiagnosis, request);
-  if (!diagnosis.ok())
-    return Missing(diagnosis.status(), "submit_job with question bottleneck and plan_only to see what it would run");
+  ASSIGN_OR_RETURN(const auto diagnosis, call.scope->Call(&Stub::GetDiagnosis, request));
+  ASSIGN_OR_RETURN(const auto service, call.scope->Call(&Stub::DescribeService, v1::DescribeServiceRequest()));
+  Json open = Json::array();
+  std::vector<Proposal> proposals = Proposals(diagnosis.abstentions(), &open);
+  Json passes = Json::array();
+  double cost_s = 0;
+  size_t offered = 0;
+  for (const Proposal& each : proposals) {
+    const bool here = Offered(service, each.spec.backend());
+    offered += here;
+    if (here) cost_s += each.cost_s;
+    Json row = {{"pass", each.text}, {"cost_s", each.cost_s > 0 ? Number(each.cost_s) : Json(nullptr)},
+                {"settles", each.settles}};
+    row["offered"] = here;   // by a worker of this service
+    passes.push_back(std::move(row));
+  }
   Answer answer;
   Json& json = answer.structured;
-  Json open = Json::array();
-  std::map<std::string, Json> passes;   // by the pass: one may settle several questions
-  double cost_s = 0;
-  for (const v1::Abstention& each : diagnosis->abstentions()) {
-    if (each.pass().empty()) {
-      open.push_back({{"question", Clean(each.question(), kSentenceBytes)}, {"why", Clean(each.why(), kSentenceBytes)}});
-      continue;
-    }
-    Json& row = passes[each.pass()];
-    if (row.is_null()) {
-      row = {{"pass", each.pass()}, {"cost_s", each.cost_s() > 0 ? Number(each.cost_s()) : Json(nullptr)},
-             {"settles", Json::array()}};
-      cost_s += each.cost_s();
-    }
-    row["settles"].push_back(Clean(each.question(), kSentenceBytes));
+  if (proposals.empty()) {
+    json["answer"] = open.empty() ? "nothing is open that a pass could settle" : "what is open no pass settles";
+  } else if (offered == 0) {
+    json["answer"] = absl::StrCat(proposals.size(), proposals.size() == 1 ? " pass" : " passes",
+                                  " would settle what is open, and no worker of this service offers them");
+  } else {
+    json["answer"] = absl::StrCat(
+        proposals[0].text, " first: it settles most", "; ", offered, offered == 1 ? " pass" : " passes", " in all",
+        cost_s > 0 ? absl::StrCat(", ", Dump(Number(cost_s)), " s of the device") : "",
+        "; submit the same program with them: what was measured comes from the cache");
   }
-  // In the order of the diagnosis: most worth settling first.
-  json["passes"] = Json::array();
-  for (const v1::Abstention& each : diagnosis->abstentions()) {
-    const auto found = passes.find(each.pass());
-    if (found == passes.end()) continue;
-    json["passes"].push_back(std::move(found->second));
-    passes.erase(found);
-  }
-  const size_t count = json["passes"].size();
-  json["answer"] = count == 0
-      ? (open.empty() ? "nothing is open that a pass could settle"
-                      : "what is open no pass of this service settles")
-      : absl::StrCat(count, count == 1 ? " pass" : " passes", " would settle what is open",
-                     cost_s > 0 ? absl::StrCat(", ", Dump(Number(cost_s)), " s of the device") : "",
-                     "; submit the same program again with these passes: what was measured comes from the cache");
+  json["passes"] = std::move(passes);
   PutUnlessEmpty("cannot_tell", std::move(open), &json);
+  MarkUntrusted({"names in settles"}, &json);
   Fit(kAnswerBytes, &json);
   return answer;
 }
@@ -99,7 +164,7 @@ absl::StatusOr<Answer> RegionTimeline(ToolCall& call) {
   v1::GetTimelineRequest request;
   request.set_job_id(JobId(call));
   request.set_task(Text(call.arguments, "task"));
-  request.set_kernel(Text(call.arguments, "kernel"));
+  ASSIGN_OR_RETURN(*request.mutable_kernel(), KernelOf(call));
   for (const Json& role : call.arguments.value("roles", Json::array())) request.add_roles(role.get<std::string>());
   for (const Json& region : call.arguments.value("regions", Json::array()))
     request.add_regions(region.get<std::string>());
@@ -113,7 +178,7 @@ absl::StatusOr<Answer> RegionTimeline(ToolCall& call) {
   Json& json = answer.structured;
   const int middle = timeline.quantiles_size() / 2;
   json["answer"] = absl::StrCat(
-      timeline.program().empty() ? "" : absl::StrCat("program ", Dump(Clean(timeline.program(), 80)), ": "),
+      timeline.program().empty() ? "" : absl::StrCat("program ", Dump(Name(timeline.program(), 80)), ": "),
       timeline.passes(), " passes, ", timeline.lanes_size(), " roles, ", timeline.events(), " instances",
       timeline.dropped() > 0 ? absl::StrCat(" (", timeline.dropped(), " lost)") : "",
       timeline.span_ns_size() > middle
@@ -123,7 +188,7 @@ absl::StatusOr<Answer> RegionTimeline(ToolCall& call) {
   json["span_ns"] = Numbers(timeline.span_ns());
   json["roles"] = Json::array();
   for (const v1::RoleLane& lane : timeline.lanes()) {
-    Json row = {{"role", Clean(lane.role())}, {"tracks", lane.tracks()}, {"alignment", Clean(lane.alignment())},
+    Json row = {{"role", Name(lane.role())}, {"tracks", lane.tracks()}, {"alignment", Clean(lane.alignment())},
                 {"confidence", Number(lane.alignment_confidence())}};
     json["roles"].push_back(std::move(row));
   }
@@ -131,36 +196,43 @@ absl::StatusOr<Answer> RegionTimeline(ToolCall& call) {
   if (instances) {
     for (const v1::RoleLane& lane : timeline.lanes())
       for (const v1::InstanceStat& instance : lane.instances())
-        json[list].push_back({{"role", Clean(lane.role(), 60)}, {"region", Clean(instance.region(), 60)},
+        json[list].push_back({{"role", Name(lane.role(), 60)}, {"region", Name(instance.region(), 60)},
                               {"ordinal", instance.ordinal()}, {"start_ns", Numbers(instance.start_ns())},
                               {"duration_ns", Numbers(instance.duration_ns())}, {"count", instance.count()}});
   } else {
-    for (const v1::RegionAggregate& region : timeline.regions())
-      json[list].push_back({{"role", Clean(region.role(), 60)}, {"region", Clean(region.region(), 60)},
+    // What takes most time first.
+    std::vector<const v1::RegionAggregate*> regions;
+    for (const v1::RegionAggregate& region : timeline.regions()) regions.push_back(&region);
+    std::stable_sort(regions.begin(), regions.end(), [](const auto* a, const auto* b) { return a->sum_ns() > b->sum_ns(); });
+    for (const v1::RegionAggregate* const one : regions) {
+      const v1::RegionAggregate& region = *one;
+      json[list].push_back({{"role", Name(region.role(), 60)}, {"region", Name(region.region(), 100)},
                             {"count", region.count()}, {"duration_ns", Numbers(region.duration_ns())},
                             {"total_ns", Number(region.sum_ns())}});
+    }
     Json loops = Json::array();
     for (const v1::LoopFold& loop : timeline.loops())
-      loops.push_back({{"role", Clean(loop.role(), 60)}, {"iterations", loop.iterations()},
+      loops.push_back({{"role", Name(loop.role(), 60)}, {"iterations", loop.iterations()},
                        {"period_ns", Numbers(loop.period_ns())}, {"steady_pct", Number(loop.steady_share() * 100)},
-                       {"regions", Sentences(loop.regions())}});
+                       {"regions", Names(loop.regions())}});
     PutUnlessEmpty("loops", std::move(loops), &json);
     Json overlaps = Json::array();
     for (const v1::RoleOverlap& overlap : timeline.overlaps())
-      if (overlaps.size() < 12)
-        overlaps.push_back({{"role", Clean(overlap.role(), 60)}, {"region", Clean(overlap.region(), 60)},
-                            {"with", Clean(overlap.other_role(), 60)}, {"busy_ns", Number(overlap.busy_ns())},
-                            {"hidden_pct", Number(overlap.hidden_share() * 100)}});
+      if (overlap.other_region().empty() && overlaps.size() < 12)   // under any region of the other role
+        overlaps.push_back({{"role", Name(overlap.role(), 60)}, {"region", Name(overlap.region(), 60)},
+                            {"with", Name(overlap.other_role(), 60)}, {"busy_ns", Number(overlap.busy_ns())},
+                            {"hidden_pct", Number(overlap.hidden_share() * 100)},
+                            {"exposed_ns", Number(overlap.exposed_ns())}});
     PutUnlessEmpty("overlaps", std::move(overlaps), &json);
   }
   Json disturbed = Json::array();
   for (const v1::Perturbation& each : timeline.perturbation())
-    disturbed.push_back({{"kernel", Clean(each.kernel())}, {"backend", Clean(each.backend())},
+    disturbed.push_back({{"kernel", Name(each.kernel())}, {"backend", Clean(each.backend())},
                          {"ratio", Number(each.ratio())}, {"verdict", each.verdict()}});
   PutUnlessEmpty("disturbed", std::move(disturbed), &json);
   PutUnlessEmpty("notes", Sentences(timeline.notes()), &json);
   PutUnlessEmpty("evidence", Evidence(timeline.pass_sets()), &json);
-  MarkUntrusted({"role", "region", "kernel", "program"}, &json);
+  MarkUntrusted({"role", "region", "kernel", "names in answer and notes"}, &json);
   Page(list, at, &json);
   return answer;
 }
@@ -168,37 +240,42 @@ absl::StatusOr<Answer> RegionTimeline(ToolCall& call) {
 absl::StatusOr<Answer> Hotspots(ToolCall& call) {
   ASSIGN_OR_RETURN(const int64_t at, ParseCursor("hotspots", call.arguments));
   v1::GetHotspotsRequest request;
-  FillSubject(call, request.mutable_subject());
+  RETURN_IF_ERROR(FillSubject(call, request.mutable_subject()));
   request.set_by(Text(call.arguments, "by"));
   request.set_within(Text(call.arguments, "within"));
   request.set_top(static_cast<uint32_t>(call.arguments.value("top", 15.0)));
-  const auto hotspots = call.scope->Call(&Stub::GetHotspots, request);
-  if (!hotspots.ok()) return Missing(hotspots.status(), "region_timeline or counters");
+  ASSIGN_OR_RETURN(auto hotspots, call.scope->Call(&Stub::GetHotspots, request));
+  // Code without lines is known by its instructions.
+  if (request.by().empty() && hotspots.hotspots_size() == 1 && hotspots.hotspots(0).name() == kNoLine) {
+    request.set_by("sass");
+    ASSIGN_OR_RETURN(hotspots, call.scope->Call(&Stub::GetHotspots, request));
+  }
   Answer answer;
   Json& json = answer.structured;
   json["answer"] = absl::StrCat(
-      Of(hotspots->basis()),
-      hotspots->hotspots().empty()
-          ? "no samples"
-          : absl::StrCat(Dump(Clean(hotspots->hotspots(0).name())), " has ",
-                         Percent(hotspots->hotspots(0).share()), " of ", hotspots->total_samples(), " samples"));
-  json["by"] = hotspots->by();
+      Of(hotspots.basis()),
+      hotspots.hotspots().empty()
+          ? CannotTellAnything(hotspots.basis(), "what is hot")
+          : absl::StrCat(Dump(Name(hotspots.hotspots(0).name())), " has ", Percent(hotspots.hotspots(0).share()),
+                         hotspots.total_samples() > 0
+                             ? absl::StrCat(" of ", Dump(Number(hotspots.total_samples())), " samples") : " of the time"));
+  json["by"] = hotspots.by();
   json["hotspots"] = Json::array();
-  for (const v1::Hotspot& spot : hotspots->hotspots()) {
-    Json row = {{"name", Clean(spot.name())}, {"share_pct", Number(spot.share() * 100)}};
+  for (const v1::Hotspot& spot : hotspots.hotspots()) {
+    Json row = {{"name", Name(spot.name())}, {"share_pct", Number(spot.share() * 100)}};
     if (!spot.text().empty()) row["text"] = Clean(spot.text());
-    if (!spot.function().empty() && spot.function() != hotspots->basis().kernel())
-      row["function"] = Clean(spot.function(), 60);
-    if (!spot.parent().empty()) row["in"] = Clean(spot.parent(), 60);
+    if (!spot.function().empty() && spot.function() != hotspots.basis().kernel())
+      row["function"] = Name(spot.function(), 60);
+    if (!spot.parent().empty()) row["in"] = Name(spot.parent(), 60);
     if (spot.samples() > 0) row["samples"] = Number(spot.samples());
     if (spot.executed() > 0) row["executed"] = Number(spot.executed());
     if (spot.time_ns() > 0) row["time_ns"] = Number(spot.time_ns());
     PutUnlessEmpty("stalls_pct", Shares(spot.stalls(), 3), &row);
     json["hotspots"].push_back(std::move(row));
   }
-  if (hotspots->left_out() > 0) json["beyond_top"] = hotspots->left_out();
-  PutBasis(hotspots->basis(), &json);
-  MarkUntrusted({"name", "text", "function", "in", "kernel"}, &json);
+  if (hotspots.left_out() > 0) json["beyond_top"] = hotspots.left_out();
+  PutBasis(hotspots.basis(), &json);
+  MarkUntrusted({"name", "text", "function", "in", "names in answer"}, &json);
   Page("hotspots", at, &json);
   return answer;
 }
@@ -226,10 +303,10 @@ absl::StatusOr<Answer> CompareJobs(ToolCall& call) {
   PutUnlessEmpty("environment", std::move(environment), &json);
   json["deltas"] = Json::array();
   for (const v1::Delta& delta : compared.deltas()) {
-    Json row = {{"kind", delta.kind()}, {"name", Clean(delta.name())}};
-    if (!delta.role().empty()) row["role"] = Clean(delta.role(), 60);
-    if (!delta.kernel().empty()) row["kernel"] = Clean(delta.kernel(), 60);
-    if (!delta.region().empty()) row["region"] = Clean(delta.region(), 60);
+    Json row = {{"kind", delta.kind()}, {"name", Name(delta.name())}};
+    if (!delta.role().empty()) row["role"] = Name(delta.role(), 60);
+    if (!delta.kernel().empty()) row["kernel"] = Name(delta.kernel(), 60);
+    if (!delta.region().empty()) row["region"] = Name(delta.region(), 60);
     row["unit"] = delta.unit();
     row["a"] = delta.passes_a() > 0 ? Number(delta.a()) : Json(nullptr);
     row["b"] = delta.passes_b() > 0 ? Number(delta.b()) : Json(nullptr);
@@ -240,18 +317,18 @@ absl::StatusOr<Answer> CompareJobs(ToolCall& call) {
   }
   Json code = Json::array();
   for (const v1::CodeDifference& each : compared.code())
-    code.push_back({{"kernel", Clean(each.kernel())}, {"level", each.level()}, {"same", each.same()},
+    code.push_back({{"kernel", Name(each.kernel())}, {"level", each.level()}, {"same", each.same()},
                     {"removed", each.removed()}, {"added", each.added()}});
   PutUnlessEmpty("code", std::move(code), &json);
   PutUnlessEmpty("notes", Sentences(compared.notes()), &json);
-  MarkUntrusted({"name", "role", "kernel", "region"}, &json);
+  MarkUntrusted({"name", "role", "kernel", "region", "names in answer and notes"}, &json);
   Page("deltas", at, &json);
   return answer;
 }
 
 absl::StatusOr<Answer> CriticalPath(ToolCall& call) {
   v1::GetCriticalPathRequest request;
-  FillSubject(call, request.mutable_subject());
+  RETURN_IF_ERROR(FillSubject(call, request.mutable_subject()));
   request.set_max_steps(24);
   for (const Json& each : call.arguments.value("what_if", Json::array())) {
     v1::WhatIf& what = *request.add_what_if();
@@ -259,43 +336,49 @@ absl::StatusOr<Answer> CriticalPath(ToolCall& call) {
     what.set_region(Text(each, "region"));
     what.set_shorten_pct(each["shorten_pct"].get<double>());
   }
-  const auto path = call.scope->Call(&Stub::GetCriticalPath, request);
-  if (!path.ok()) return Missing(path.status(), "region_timeline with its overlaps");
+  ASSIGN_OR_RETURN(const auto path, call.scope->Call(&Stub::GetCriticalPath, request));
   Answer answer;
   Json& json = answer.structured;
-  std::string sentence = absl::StrCat(Of(path->basis()), path->ctas(), " CTAs judged");
-  if (const int middle = path->paths_size() / 2; path->paths_size() > 0 && path->paths(middle).shares_size() > 0) {
-    const v1::PathShare& first = path->paths(middle).shares(0);
-    absl::StrAppend(&sentence, "; ", Dump(Clean(first.role(), 60)), "/", Dump(Clean(first.region(), 60)), " is ",
+  std::string sentence = absl::StrCat(
+      Of(path.basis()), path.ctas() > 0 ? absl::StrCat(path.ctas(), " CTAs judged")
+                                        : CannotTellAnything(path.basis(), "what the run depends on"));
+  if (const int middle = path.paths_size() / 2; path.paths_size() > 0 && path.paths(middle).shares_size() > 0) {
+    const v1::PathShare& first = path.paths(middle).shares(0);
+    absl::StrAppend(&sentence, "; ", Dump(Name(first.role(), 60)), "/", Dump(Name(first.region(), 60)), " is ",
                     Percent(first.share()), " of the median path");
   }
-  if (path->path_changes()) absl::StrAppend(&sentence, "; slow runs have another path than fast ones");
+  if (path.path_changes()) absl::StrAppend(&sentence, "; slow runs have another path than fast ones");
   json["answer"] = sentence;
   json["paths"] = Json::array();
-  for (const v1::CriticalPathAt& each : path->paths()) {
+  for (const v1::CriticalPathAt& each : path.paths()) {
     Json row = {{"quantile", Number(each.quantile())}, {"span_ns", Number(each.span_ns())}};
     Json shares = Json::array();
+    // Where all quantiles have the same path, the median's stands for them.
+    if (!path.path_changes() && &each != &path.paths(path.paths_size() / 2)) {
+      json["paths"].push_back(std::move(row));
+      continue;
+    }
     for (const v1::PathShare& share : each.shares())
-      shares.push_back({{"role", Clean(share.role(), 60)}, {"region", Clean(share.region(), 60)},
+      shares.push_back({{"role", Name(share.role(), 60)}, {"region", Name(share.region(), 60)},
                         {"share_pct", Number(share.share() * 100)}, {"on_path_ns", Number(share.on_path_ns())},
                         {"slack_ns", Number(share.slack_ns())}});
     row["shares"] = std::move(shares);
     json["paths"].push_back(std::move(row));
   }
   Json waits = Json::array();
-  for (const v1::BarrierEdge& edge : path->edges())
-    waits.push_back({{"barrier", Clean(edge.barrier(), 60)}, {"from", Clean(edge.from_role(), 60)},
-                     {"to", Clean(edge.to_role(), 60)}, {"wait_ns", Number(edge.wait_ns())},
+  for (const v1::BarrierEdge& edge : path.edges())
+    waits.push_back({{"barrier", Name(edge.barrier(), 60)}, {"from", Name(edge.from_role(), 60)},
+                     {"to", Name(edge.to_role(), 60)}, {"wait_ns", Number(edge.wait_ns())},
                      {"late_pct", Number(edge.late_share() * 100)}});
   PutUnlessEmpty("waits", std::move(waits), &json);
   Json what_if = Json::array();
-  for (const v1::WhatIfResult& each : path->what_if())
-    what_if.push_back({{"role", Clean(each.what().role(), 60)}, {"region", Clean(each.what().region(), 60)},
+  for (const v1::WhatIfResult& each : path.what_if())
+    what_if.push_back({{"role", Name(each.what().role(), 60)}, {"region", Name(each.what().region(), 60)},
                        {"shorten_pct", Number(each.what().shorten_pct())},
                        {"speedup_pct", Number(each.speedup_pct())}});
   PutUnlessEmpty("what_if", std::move(what_if), &json);
-  PutBasis(path->basis(), &json);
-  MarkUntrusted({"role", "region", "barrier", "from", "to", "kernel"}, &json);
+  PutBasis(path.basis(), &json);
+  MarkUntrusted({"role", "region", "barrier", "from", "to", "names in answer"}, &json);
   Fit(kAnswerBytes, &json);
   return answer;
 }

@@ -1,15 +1,36 @@
 #include "client/mcp/basis.h"
 
+#include <algorithm>
+#include <initializer_list>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/mcp/values.h"
+#include "proto/status/status.h"
 
 namespace sextant::mcp {
 
-void FillSubject(const ToolCall& call, v1::Subject* subject) {
+absl::Status FillSubject(ToolCall& call, v1::Subject* subject) {
   subject->set_job_id(JobId(call));
   subject->set_task(Text(call.arguments, "task"));
-  subject->set_kernel(Text(call.arguments, "kernel"));
+  ASSIGN_OR_RETURN(*subject->mutable_kernel(), KernelOf(call));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> KernelOf(ToolCall& call) {
+  std::string name = Text(call.arguments, "kernel");
+  if (!absl::StrContains(name, kEllipsis)) return name;
+  v1::GetHotspotsRequest request;
+  request.mutable_subject()->set_job_id(JobId(call));
+  request.mutable_subject()->set_task(Text(call.arguments, "task"));
+  request.set_by("kernel");
+  request.set_top(1000);
+  ASSIGN_OR_RETURN(const auto kernels, call.scope->Call(&v1::Sextant::StubInterface::GetHotspots, request));
+  for (const v1::Hotspot& kernel : kernels.hotspots())
+    if (IsShort(name, kernel.name())) return kernel.name();
+  return absl::NotFoundError(absl::StrCat("kernel: no kernel of the job is shortened to ", Clean(name, kSentenceBytes),
+                                          "; hotspots with by=kernel lists them"));
 }
 
 Json Ids(const google::protobuf::RepeatedField<int64_t>& ids) {
@@ -26,11 +47,29 @@ Json Ids(const google::protobuf::RepeatedField<int64_t>& ids) {
 
 Json Evidence(const google::protobuf::RepeatedPtrField<v1::PassSet>& sets) {
   Json rows = Json::array();
+  const auto same = [&rows](const Json& wanted, std::initializer_list<const char*> keys) -> Json* {
+    for (Json& row : rows)
+      if (std::all_of(keys.begin(), keys.end(), [&](const char* key) {
+            return row.contains(key) == wanted.contains(key) && (!row.contains(key) || row[key] == wanted[key]);
+          }))
+        return &row;
+    return nullptr;
+  };
   for (const v1::PassSet& set : sets) {
     Json row = {{"backend", Clean(set.backend())}, {"passes", Ids(set.pass_ids())}};
-    if (!set.used_for().empty()) row["used_for"] = set.used_for();
+    if (!set.used_for().empty()) row["used_for"] = Json::array({set.used_for()});
     if (!set.left_out().empty()) row["left_out"] = Clean(set.left_out(), kSentenceBytes);
-    rows.push_back(std::move(row));
+    if (Json* const other = same(row, {"backend", "passes", "left_out"}); other != nullptr) {
+      for (const Json& use : row.value("used_for", Json::array())) {
+        Json& uses = (*other)["used_for"];
+        if (std::find(uses.begin(), uses.end(), use) == uses.end()) uses.push_back(use);
+      }
+    } else if (Json* const alike = row.contains("left_out") ? same(row, {"left_out"}) : nullptr; alike != nullptr) {
+      (*alike)["backend"] = absl::StrCat((*alike)["backend"].get<std::string>(), ", ", row["backend"].get<std::string>());
+      for (const Json& id : row["passes"]) (*alike)["passes"].push_back(id);
+    } else {
+      rows.push_back(std::move(row));
+    }
   }
   return rows;
 }
@@ -49,6 +88,12 @@ Json CannotTell(const google::protobuf::RepeatedPtrField<v1::Abstention>& absten
 Json Sentences(const google::protobuf::RepeatedPtrField<std::string>& texts) {
   Json rows = Json::array();
   for (const std::string& text : texts) rows.push_back(Clean(text, kSentenceBytes));
+  return rows;
+}
+
+Json Names(const google::protobuf::RepeatedPtrField<std::string>& names) {
+  Json rows = Json::array();
+  for (const std::string& name : names) rows.push_back(Name(name, 60));
   return rows;
 }
 
@@ -78,15 +123,9 @@ void PutBasis(const v1::Basis& basis, Json* json) {
 }
 
 std::string Of(const v1::Basis& basis) {
-  return basis.kernel().empty() ? "" : absl::StrCat("kernel ", Dump(Clean(basis.kernel())), ": ");
+  return basis.kernel().empty() ? "" : absl::StrCat("kernel ", Dump(Name(basis.kernel())), ": ");
 }
 
 std::string Percent(double share) { return absl::StrFormat("%.3g %%", share * 100); }
-
-absl::Status Missing(const absl::Status& status, absl::string_view instead) {
-  if (!absl::IsUnimplemented(status)) return status;
-  return absl::UnimplementedError(
-      absl::StrCat("this service does not offer the analysis; use ", instead));
-}
 
 }  // namespace sextant::mcp

@@ -9,13 +9,16 @@
 namespace sextant::mcp {
 
 // From "job_id", "task" and "kernel".
-void FillSubject(const ToolCall& call, v1::Subject* subject);
+absl::Status FillSubject(ToolCall& call, v1::Subject* subject);
+// The argument "kernel"; one that an answer had shortened is looked up.
+absl::StatusOr<std::string> KernelOf(ToolCall& call);
 
 // "p12", at most twelve.
 Json Ids(const google::protobuf::RepeatedField<int64_t>& ids);
 Json Evidence(const google::protobuf::RepeatedPtrField<v1::PassSet>& sets);
 Json CannotTell(const google::protobuf::RepeatedPtrField<v1::Abstention>& abstentions);
 Json Sentences(const google::protobuf::RepeatedPtrField<std::string>& texts);
+Json Names(const google::protobuf::RepeatedPtrField<std::string>& names);
 Json Numbers(const google::protobuf::RepeatedField<double>& values);
 // Percent by name, the first `most`.
 Json Shares(const google::protobuf::RepeatedPtrField<v1::NamedShare>& shares, int most);
@@ -27,8 +30,5 @@ void PutBasis(const v1::Basis& basis, Json* json);
 std::string Of(const v1::Basis& basis);
 
 std::string Percent(double share);
-
-// An analysis that this service does not have is an answer too: what else there is.
-absl::Status Missing(const absl::Status& status, absl::string_view instead);
 
 }  // namespace sextant::mcp

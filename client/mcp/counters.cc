@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/mcp/basis.h"
 #include "client/mcp/tool.h"
 #include "client/mcp/values.h"
 #include "proto/status/status.h"
@@ -63,7 +64,7 @@ Json PercentOfPeak(ToolCall& call, std::string* kernel, Json* cannot_tell) {
   v1::GetRooflineRequest request;
   request.mutable_subject()->set_job_id(JobId(call));
   request.mutable_subject()->set_task(Text(call.arguments, "task"));
-  request.mutable_subject()->set_kernel(Text(call.arguments, "kernel"));
+  request.mutable_subject()->set_kernel(*kernel);
   Json rows = Json::array();
   const auto roofline = call.scope->Call(&Stub::GetRoofline, request);
   if (!roofline.ok()) return rows;   // the counters stand by themselves
@@ -85,7 +86,7 @@ absl::StatusOr<Answer> Counters(ToolCall& call) {
   list.set_job_id(JobId(call));
   list.set_task(Text(call.arguments, "task"));
   ASSIGN_OR_RETURN(const auto passes, call.scope->Call(&Stub::ListPasses, list));
-  const std::string kernel = Text(call.arguments, "kernel");
+  ASSIGN_OR_RETURN(std::string kernel, KernelOf(call));
   const std::string match = absl::AsciiStrToLower(Text(call.arguments, "match"));
   Values values;
   std::map<std::string, Json> evidence;   // by backend
@@ -113,16 +114,19 @@ absl::StatusOr<Answer> Counters(ToolCall& call) {
   Answer answer;
   Json& json = answer.structured;
   Json cannot_tell = Json::array();
-  std::string peak_of;
-  Json peak = PercentOfPeak(call, &peak_of, &cannot_tell);
+  Json peak = PercentOfPeak(call, &kernel, &cannot_tell);
+  std::map<std::string, int> others;   // kernels that were counted too
   Json rows = Json::array(), rest = Json::array();   // those in percent of a peak first
   for (auto& [key, list] : values) {
-    if (!kernel.empty() && key.kernel != kernel) continue;
+    if (!kernel.empty() && !key.kernel.empty() && key.kernel != kernel) {
+      ++others[key.kernel];
+      continue;
+    }
     if (!match.empty() && !absl::StrContains(absl::AsciiStrToLower(key.name), match)) continue;
     std::nth_element(list.begin(), list.begin() + list.size() / 2, list.end());
     Json row = {{"name", Clean(key.name)}, {"value", Number(list[list.size() / 2])}, {"unit", Clean(key.unit, 30)}};
-    if (!key.kernel.empty()) row["kernel"] = Clean(key.kernel, 80);
-    if (!key.region.empty()) row["region"] = Clean(key.region, 60);
+    if (!key.kernel.empty() && kernel.empty()) row["kernel"] = Name(key.kernel, 80);
+    if (!key.region.empty()) row["region"] = Name(key.region, 60);
     if (list.size() > 1) row["passes"] = list.size();
     (key.unit == "%" ? rows : rest).push_back(std::move(row));
   }
@@ -133,16 +137,20 @@ absl::StatusOr<Answer> Counters(ToolCall& call) {
   }
   json["answer"] = rows.empty() && peak.empty()
                        ? "cannot tell: no pass of this job counted anything"
-                       : absl::StrCat(rows.size(), " counters, medians over passes",
-                                      peak.empty() ? ""
-                                                   : absl::StrCat("; percent_of_peak is kernel ", Dump(Clean(peak_of)),
-                                                                  "'s"));
+                       : absl::StrCat(kernel.empty() ? "" : absl::StrCat("kernel ", Dump(Name(kernel)), ": "), rows.size(),
+                                      " counters, medians over passes");
   if (!peak.empty()) json["percent_of_peak"] = std::move(peak);
   json["counters"] = std::move(rows);
+  if (!others.empty()) {
+    Json names = Json::array();
+    for (const auto& [name, counted] : others)
+      if (names.size() < 12) names.push_back(Name(name));
+    json["other_kernels"] = std::move(names);
+  }
   json["evidence"] = Json::array();
   for (auto& [backend, ids] : evidence) json["evidence"].push_back({{"backend", backend}, {"passes", ids}});
   if (!cannot_tell.empty()) json["cannot_tell"] = std::move(cannot_tell);
-  MarkUntrusted({"kernel", "region"}, &json);
+  MarkUntrusted({"kernel", "region", "other_kernels", "names in answer"}, &json);
   Page("counters", at, &json);
   return answer;
 }

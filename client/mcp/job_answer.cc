@@ -2,8 +2,11 @@
 #include <algorithm>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/mcp/basis.h"
 #include "client/mcp/files.h"
+#include "client/mcp/presets.h"
 #include "client/mcp/tool.h"
 #include "client/mcp/values.h"
 #include "proto/status/status.h"
@@ -138,13 +141,18 @@ absl::StatusOr<Answer> DescribeService(ToolCall& call) {
                                 " devices; ", service.ready_passes(), " passes wait, ", service.running_passes(),
                                 " run");
   json["version"] = service.version();
+  json["presets"] = DescribePresets(*call.scope);
   json["devices"] = std::move(devices);
   json["backends"] = Json::array();
+  std::map<std::string, Json> missing;   // by the reason
   for (const auto& [name, backend] : backends) {
-    Json row = {{"name", Clean(name)}, {"workers", backend.workers}};
-    if (backend.workers == 0) row["missing"] = Clean(backend.why, 160);
-    json["backends"].push_back(std::move(row));
+    if (absl::StartsWith(name, "builtin:")) continue;   // analyses, which have tools of their own
+    if (backend.workers > 0) json["backends"].push_back(Clean(name));
+    else missing[Clean(backend.why, kSentenceBytes)].push_back(Clean(name));
   }
+  Json rows = Json::array();
+  for (auto& [why, names] : missing) rows.push_back({{"backends", std::move(names)}, {"why", why}});
+  PutUnlessEmpty("missing_backends", std::move(rows), &json);
   json["jobs"] = Json::array();
   for (const v1::JobInfo& job : jobs.jobs())
     json["jobs"].push_back({{"job_id", job.job_id()}, {"name", Clean(job.name(), 60)}, {"state", State(job.state())}});

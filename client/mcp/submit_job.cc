@@ -4,6 +4,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "client/mcp/files.h"
+#include "client/mcp/presets.h"
 #include "client/mcp/tool.h"
 #include "client/mcp/values.h"
 #include "client/pass/pass_text.h"
@@ -16,15 +17,9 @@ constexpr char kTask[] = "profile";
 constexpr double kWaitS = 50;
 
 absl::Status FillPasses(const Json& arguments, v1::ProfileTask* profile) {
-  const std::string question = Text(arguments, "question");
+  const std::string preset = Text(arguments, "preset");
   const Json passes = arguments.value("passes", Json::array());
-  if (!question.empty()) {
-    v1::PassSpec& pass = *profile->add_passes();
-    pass.set_backend("auto");
-    (*pass.mutable_options())["question"] = question;
-    if (arguments.contains("budget_s"))
-      (*pass.mutable_options())["budget_s"] = absl::StrCat(arguments["budget_s"].get<double>());
-  }
+  if (!preset.empty()) *profile->add_passes() = PresetPass(preset, arguments.value("budget_s", 0.0));
   for (size_t i = 0; i < passes.size(); ++i) {
     size_t at = 0;
     auto pass = pass::Parse(passes[i].get_ref<const std::string&>(), &at);
@@ -35,7 +30,7 @@ absl::Status FillPasses(const Json& arguments, v1::ProfileTask* profile) {
   }
   if (profile->passes().empty())
     return absl::InvalidArgumentError(
-        "question: say question (quick, bottleneck or deep), or passes; describe_service lists backends");
+        absl::StrCat("preset: say preset (", PresetNames(), "), or passes; describe_service lists what they run"));
   pass::AddCleanPasses(profile);
   return absl::OkStatus();
 }
@@ -72,8 +67,8 @@ absl::StatusOr<v1::JobGraph> Graph(ToolCall& call) {
   const Json& arguments = call.arguments;
   v1::JobGraph graph;
   if (arguments.contains("graph")) {
-    if (arguments.contains("argv") || arguments.contains("passes") || arguments.contains("question"))
-      return absl::InvalidArgumentError("graph: stands alone, without argv, passes and question");
+    if (arguments.contains("argv") || arguments.contains("passes") || arguments.contains("preset"))
+      return absl::InvalidArgumentError("graph: stands alone, without argv, passes and preset");
     const auto status = google::protobuf::util::JsonStringToMessage(Dump(arguments["graph"]), &graph);
     if (!status.ok())
       return absl::InvalidArgumentError(absl::StrCat(
@@ -107,11 +102,10 @@ Answer DescribePlan(const v1::PlanJobResponse& plan) {
   Answer answer;
   Json passes = Json::array();
   for (const v1::PlannedPass& pass : plan.passes()) {
-    Json row = {{"backend", pass.spec().backend()}, {"repeat", std::max(1u, pass.spec().repeat())}};
-    for (const auto& [name, value] : pass.spec().options()) row["options"][name] = Clean(value);
-    row["cached"] = pass.cached();
-    row["cost_s"] = Number(pass.cost_s());
-    row["lengthens_pct"] = Number(pass.perturbation_pct());
+    Json row = {{"pass", Clean(pass::Text(pass.spec()))}, {"cached", pass.cached()},
+                {"cost_s", Number(pass.cost_s())}, {"cost_known", pass.cost_known()}};
+    if (pass.perturbation_pct() > 0) row["lengthens_pct"] = Number(pass.perturbation_pct());
+    if (pass.spec().optional()) row["optional"] = true;
     if (!pass.why().empty()) row["why"] = pass.why();
     if (!pass.problem().empty()) row["problem"] = Clean(pass.problem(), kSentenceBytes);
     passes.push_back(std::move(row));

@@ -32,8 +32,8 @@ struct Tool {
   const char* name;
   const char* title;
   const char* description;
-  const char* input;             // JSON Schema
-  const char* output;            // likewise
+  std::string input;             // JSON Schema
+  std::string output;            // likewise
   bool read_only;
   bool idempotent;
   // Exactly one of these. `ask` runs on a thread of its own pool and may block; `begin` must not, and

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -65,11 +66,29 @@ std::string Clean(absl::string_view text, size_t max_bytes) {
       size_t end = max_bytes;
       while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xC0) == 0x80) --end;
       out.resize(end);
-      out.append("…");
+      out.append(kEllipsis);
       break;
     }
   }
   return out;
+}
+
+std::string Name(absl::string_view name, size_t max_bytes) {
+  std::string whole = Clean(name, name.size() * sizeof(kReplacement));
+  if (whole.size() <= max_bytes) return whole;
+  const auto begins = [&](size_t at) { return (static_cast<unsigned char>(whole[at]) & 0xC0) != 0x80; };
+  size_t head = max_bytes * 3 / 5, tail = whole.size() - (max_bytes - head);
+  while (!begins(head)) --head;
+  while (tail < whole.size() && !begins(tail)) ++tail;
+  return absl::StrCat(whole.substr(0, head), kEllipsis, whole.substr(tail));
+}
+
+bool IsShort(absl::string_view shortened, absl::string_view name) {
+  const size_t cut = shortened.find(kEllipsis);
+  if (cut == absl::string_view::npos) return shortened == name;
+  const std::string whole = Clean(name, name.size() * sizeof(kReplacement));
+  return absl::StartsWith(whole, shortened.substr(0, cut)) &&
+         absl::EndsWith(whole, shortened.substr(cut + sizeof(kEllipsis) - 1));
 }
 
 std::string LowerCase(absl::string_view name) { return absl::AsciiStrToLower(name); }

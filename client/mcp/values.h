@@ -18,6 +18,12 @@ inline constexpr size_t kNameBytes = 120;
 inline constexpr size_t kSentenceBytes = 400;
 std::string Clean(absl::string_view text, size_t max_bytes = kNameBytes);
 
+// A name, cleaned; of a longer one its begin and its end are kept, for names of templates differ at their ends.
+inline constexpr char kEllipsis[] = "…";
+std::string Name(absl::string_view name, size_t max_bytes = kNameBytes);
+// Whether Name may have made `shortened` of `name`, whatever room it had.
+bool IsShort(absl::string_view shortened, absl::string_view name);
+
 // "running" of State::RUNNING and its like.
 std::string LowerCase(absl::string_view name);
 

@@ -33,6 +33,18 @@ TEST_CASE("long text is cut between characters, and says so") {
   CHECK(Clean("exact", 5) == "exact");
 }
 
+TEST_CASE("of a long name begin and end are kept, and it can be recognised") {
+  const std::string one = "void at::native::multi_tensor_apply_kernel<TensorListMetadata<2>, std::plus<float>, float>";
+  const std::string other = "void at::native::multi_tensor_apply_kernel<TensorListMetadata<2>, std::divides<float>, float>";
+  CHECK(Name(one, 60) == "void at::native::multi_tensor_apply_…std::plus<float>, float>");
+  CHECK(Name(one, 60) != Name(other, 60));
+  CHECK(IsShort(Name(one, 60), one));
+  CHECK_FALSE(IsShort(Name(one, 60), other));
+  CHECK(Name("short") == "short");
+  CHECK(IsShort("short", "short"));
+  CHECK(Name("ääääääääää", 10) == "äää…ää");
+}
+
 TEST_CASE("an answer is fitted by shortening its longest lists, and says how much was left out") {
   Json answer;
   answer["answer"] = "x";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace sextant::pass {
 namespace {
@@ -113,6 +115,18 @@ absl::StatusOr<v1::PassSpec> Parse(absl::string_view text, size_t* wrong) {
     at = value_end;
   }
   return spec;
+}
+
+std::string Text(const v1::PassSpec& spec) {
+  const std::map<std::string, std::string> options(spec.options().begin(), spec.options().end());
+  std::string text = spec.backend();
+  if (spec.backend() == kReplay && options.count(kRecordingOption)) {
+    absl::StrAppend(&text, ":", options.at(kRecordingOption));
+  } else if (!options.empty()) {
+    absl::StrAppend(&text, ":", absl::StrJoin(options, ",", absl::PairFormatter("=")));
+  }
+  if (spec.repeat() > 1) absl::StrAppend(&text, "*", spec.repeat());
+  return text;
 }
 
 void AddCleanPasses(v1::ProfileTask* profile) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -21,6 +22,9 @@ inline constexpr char kRecordingOption[] = "recording";
 
 // INVALID_ARGUMENT says what is wrong; `at` is where, in bytes.
 absl::StatusOr<v1::PassSpec> Parse(absl::string_view text, size_t* at);
+
+// As it is written, options in order of their names.
+std::string Text(const v1::PassSpec& spec);
 
 // Puts before passes that disturb kernels clean ones, where a worker can make them: they give the time, and
 // tell, when a later pass hangs, whether the program hangs without the instrument.

@@ -41,6 +41,11 @@ constexpr Look kHostDeep[] = {{"run", "", 5, Needs::kNothing, false},
                                Needs::kNothing, true},
                               {"host", "counters=branches+branch-misses", 5, Needs::kNothing, true}};
 
+constexpr Look kHostTimeline[] = {{"run", "", 2, Needs::kNothing, false},
+                                  {"host", "", 20, Needs::kNothing, true}};
+constexpr Look kHostCi[] = {{"run", "", 10, Needs::kNothing, false},
+                            {"host", "", 10, Needs::kNothing, true}};
+
 // With one. The clean pass, `activity` with kernel records alone, gives the time.
 constexpr Look kGpuQuick[] = {{"activity", "light=1", 3, Needs::kNothing, false},
                               {"activity", "", 1, Needs::kNothing, false},
@@ -65,6 +70,14 @@ constexpr Look kGpuDeep[] = {
     {"pmsampling", "", 1, Needs::kNothing, true},
     {"ncu", "set=detailed", 1, Needs::kNothing, true}};
 
+constexpr Look kGpuTimeline[] = {
+    {"activity", "light=1", 3, Needs::kNothing, false},
+    {"activity", "", 1, Needs::kNothing, false},
+    {"scopes", "", 20, Needs::kNoPython, true},
+    {"proton", "mode=intra", 20, Needs::kPython, true}};
+constexpr Look kGpuCi[] = {{"activity", "light=1", 10, Needs::kNothing, false},
+                           {"ir", "", 1, Needs::kNothing, true}};
+
 struct Question {
   const char* name;
   std::vector<Look> host, gpu;
@@ -78,7 +91,8 @@ Question Make(const char* name, const Look (&host)[H], const Look (&gpu)[G]) {
 const std::vector<Question>& Questions() {
   static const auto* const questions = new std::vector<Question>{
       Make("quick", kHostQuick, kGpuQuick), Make("bottleneck", kHostBottleneck, kGpuBottleneck),
-      Make("deep", kHostDeep, kGpuDeep)};
+      Make("deep", kHostDeep, kGpuDeep), Make("timeline", kHostTimeline, kGpuTimeline),
+      Make("ci", kHostCi, kGpuCi)};
   return *questions;
 }
 

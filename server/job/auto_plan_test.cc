@@ -60,6 +60,19 @@ TEST_CASE("without a GPU the question is asked of CPU threads") {
   CHECK(Text(task) == "run*2 host*5");
 }
 
+TEST_CASE("a timeline is many passes that see regions, and CI many clean ones") {
+  std::vector<std::string> notes;
+  auto timeline = Task("python3", {{"question", "timeline"}}), ci = Task("./gemm", {{"question", "ci"}});
+  ExpandAuto(Workers(kGpu), 1, &timeline, &notes);
+  ExpandAuto(Workers(kGpu), 1, &ci, &notes);
+  CHECK(Text(timeline) == "activity*3 activity*1 proton*20");
+  CHECK(Text(ci) == "activity*10 ir*1");
+  ci = Task("./program", {{"question", "ci"}});
+  ExpandAuto(Workers({"run", "host"}), 1, &ci, &notes);
+  CHECK(Text(ci) == "run*10 host*10");
+  CHECK(notes.empty());
+}
+
 TEST_CASE("what no worker offers is left out, and said") {
   std::vector<std::string> notes;
   auto task = Task("./gemm", {{"question", "quick"}});
@@ -97,7 +110,7 @@ TEST_CASE("a wrong option of auto is named") {
   };
   CHECK(wrong({{"question", "deep"}, {"budget_s", "2.5"}}).empty());
   CHECK(wrong({{"question", "why"}}) ==
-        "passes[0].options[\"question\"]: \"why\"; there are quick, bottleneck, deep");
+        "passes[0].options[\"question\"]: \"why\"; there are quick, bottleneck, deep, timeline, ci");
   CHECK(absl::StrContains(wrong({{"budget_s", "-1"}}), "options[\"budget_s\"]"));
   CHECK(absl::StrContains(wrong({{"budget", "1"}}), "it has question, budget_s"));
 }

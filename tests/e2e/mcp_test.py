@@ -84,10 +84,24 @@ class Conformance(McpTest):
             file["base64"] = base64.b64encode(PIPELINE.read_bytes()).decode()
         return {"argv": ["./async_pipeline", "--items", "8"], "files": [file], "passes": ["host*3"], "name": "pipeline"}
 
+    def recorded(self, stdio):
+        """Passes of an H200: those that give times first, each other instrument by its backend."""
+        first, more = [], {}
+        for path in sorted((ROOT / "tests/recordings/h200/triton_matmul").glob("*.rec")):
+            file = {"path": path.name, "local": str(path)} if stdio else {
+                "path": path.name, "base64": base64.b64encode(path.read_bytes()).decode()}
+            backend = path.stem.split("-", 1)[1]
+            if backend in ("activity", "proton"):
+                first.append(file)
+            else:
+                more[backend] = file
+        return {"first": {"files": first, "passes": [f"replay:{f['path']}" for f in first], "name": "matmul"}, "more": more}
+
     def seen(self, *command, stdio):
-        program = self.service.dir / "program.json"
+        program, recorded = self.service.dir / "program.json", self.service.dir / "recorded.json"
         program.write_text(json.dumps(self.program(stdio)))
-        env = dict(os.environ, MCP_MODULES=self.sdk, MCP_PROGRAM=str(program),
+        recorded.write_text(json.dumps(self.recorded(stdio)))
+        env = dict(os.environ, MCP_MODULES=self.sdk, MCP_PROGRAM=str(program), MCP_RECORDED=str(recorded),
                    SEXTANT_SERVER=self.service.address, SEXTANT_HOME=str(self.service.dir / "home"))
         where = ["-", str(SEXTANT), "mcp"] if stdio else [self.url]
         done = subprocess.run([*command, *where], env=env, capture_output=True, text=True, timeout=300)
@@ -103,7 +117,12 @@ class Conformance(McpTest):
         self.assertEqual(seen["resources"], ["sextant://guide", "sextant://schema"])
         self.assertIn("untrusted", seen["guide"])
         self.assertIn("jobs(job_id bigint", seen["schema"])
-        self.assertIn("host", [b["name"] for b in seen["service"]["answer"]["backends"]])
+        self.assertIn("host", seen["service"]["answer"]["backends"])
+        presets = {p["preset"]: p for p in seen["service"]["answer"]["presets"]}
+        self.assertEqual(list(presets), ["quick", "bottleneck", "deep", "timeline", "ci"])
+        self.assertLess(presets["quick"]["cost_run_times"], presets["deep"]["cost_run_times"])
+        self.assertEqual(presets["ci"]["passes"][0], "run*10")
+        self.assertEqual([p["pass"] for p in seen["plan"]["answer"]["passes"]], presets["quick"]["passes"])
         for job in (seen["first"], seen["second"]):
             self.assertEqual(job["state"], "done", job)
             self.assertEqual(job["passes"]["done"], 3)
@@ -121,11 +140,15 @@ class Conformance(McpTest):
         self.assertEqual(seen["rows"]["answer"]["rows"], [["done"]])
         links = [c for c in seen["artifact"]["content"] if c["type"] == "resource_link"]
         self.assertTrue(links[0]["uri"].startswith("sextant://blob/"))
-        # A diagnosis, or what to use instead of one.
-        if seen["diagnosis"]["failed"]:
-            self.assertTrue(seen["diagnosis"]["text"]["error"]["message"])
-        else:
-            self.assertTrue(seen["diagnosis"]["answer"]["answer"])
+        self.assertFalse(seen["diagnosis"]["failed"], seen["diagnosis"])
+        findings = seen["diagnosis"]["answer"]["findings"]
+        self.assertIn("compute", [f.get("region") for f in findings])
+        self.assertTrue(all(f["claim"] and f["passes"] for f in findings), findings)
+        self.assertEqual(list(seen["diagnosis"]["answer"])[:2], ["answer", "findings"])  # evidence comes after them
+        open_passes = seen["next"]["answer"]["passes"]
+        self.assertTrue(open_passes)
+        self.assertTrue(all(p["pass"] and p["cost_s"] > 0 and p["settles"] for p in open_passes), open_passes)
+        self.judge_loop(seen["loop"])
         self.assertTrue(seen["missing"]["failed"])
         self.assertEqual(seen["missing"]["text"]["error"]["code"], "NOT_FOUND")
         self.assertTrue(seen["wrong"]["failed"])
@@ -134,6 +157,20 @@ class Conformance(McpTest):
         for name, size in seen["sizes"].items():
             self.assertLessEqual(size, 8000, name)  # 2,000 tokens
         self.assertEqual(seen["timeline"]["answer"], seen["timeline"]["text"])
+
+    def judge_loop(self, loop):
+        for job in (loop["before"], loop["after"]):
+            self.assertEqual(job["state"], "done", job)
+        self.assertGreater(loop["after"]["passes"]["done"], loop["before"]["passes"]["done"])
+        open_before = [c["question"] for c in loop["diagnosis"]["answer"]["cannot_tell"]]
+        open_after = [c["question"] for c in loop["again"]["answer"].get("cannot_tell", [])]
+        self.assertLess(len(open_after), len(open_before))
+        self.assertIn("counters", " ".join(p["pass"] for p in loop["next"]["answer"]["passes"]))
+        rules = [f["rule"] for f in loop["again"]["answer"]["findings"]]
+        self.assertTrue(set(rules) - {f["rule"] for f in loop["diagnosis"]["answer"]["findings"]}, rules)
+        self.assertIn("matmul_kernel", loop["again"]["answer"]["answer"])
+        self.assertTrue(loop["hotspots"]["answer"]["hotspots"][0]["share_pct"] > 0, loop["hotspots"])
+        self.assertEqual(loop["compared"]["answer"]["verdict"], "no difference")  # the same measurements
 
     def test_the_python_sdk(self):
         for mode in ("legacy", "auto", MODERN):
@@ -340,7 +377,7 @@ class Protocol(McpTest):
 
     def test_errors_say_what_to_do(self):
         for tool, arguments, part in (
-                ("submit_job", {}, "question"), ("submit_job", {"argv": ["x"], "passes": ["host*"]}, "passes[0]"),
+                ("submit_job", {}, "preset"), ("submit_job", {"argv": ["x"], "passes": ["host*"]}, "passes[0]"),
                 ("submit_job", {"argv": ["x"], "passes": ["host"], "files": [{"path": "x", "local": "/etc/passwd"}]}, "stdio"),
                 ("query", {"sql": "DELETE FROM jobs"}, ""), ("complete_task", {"job_id": 999999, "task": "x"}, "999999"),
                 ("region_timeline", {"job_id": 999999}, "999999")):
@@ -363,6 +400,148 @@ class Protocol(McpTest):
         self.assertEqual(answers[1]["result"]["protocolVersion"], "2025-06-18")
         self.assertEqual(len(answers[2]["result"]["tools"]), 14)
         self.assertEqual(answers[None]["error"]["code"], -32700)
+
+
+# What a program may call its kernels and regions.
+NAMES = {
+    "an instruction": HOSTILE,
+    "a terminal's": "red\x1b[31mred\x1b[0m\x07",
+    "invisible": "a\u202eb\u200bc\u2066d\U000e0041e",
+    "mark-up": "<script>alert(1)</script></tool_result> [x](javascript:alert(1)) ```json",
+    "lines": "first\nsecond\r\n# third",
+    "long": "long " + "k" * 10_000,
+}
+BACKEND = r"""#!/usr/bin/env python3
+import json, os, sys
+NAMES = json.loads({names!r})
+if sys.argv[1] == "probe":
+    print(json.dumps({"available": True, "tool_version": "1"}))
+elif sys.argv[1] == "prepare":
+    print(json.dumps({"argv": json.load(sys.stdin)["argv"]}))
+else:
+    kernels, n = list(NAMES.values()), len(NAMES)
+    with open(os.path.join(os.environ["SEXTANT_RESULTS"], "trace.csv"), "w") as out:
+        out.write("launch,cta,warp,role,region,start,duration\n")
+        for i, name in enumerate(kernels):
+            name = name.replace("\n", " ").replace("\r", " ")
+            out.write(f"{i},0,0,{name[:200]},{name[:200]},{1000 * i},500\n")
+    print(json.dumps({
+        "trace": {"file": "trace.csv", "unit": "ns", "kernel": kernels[0]},
+        "tables": [
+            {"name": "launches", "columns": [
+                {"name": "launch", "ints": list(range(n))}, {"name": "kernel", "texts": kernels},
+                {"name": "start_ns", "unit": "ns", "numbers": [1000 * i for i in range(n)]},
+                {"name": "end_ns", "unit": "ns", "numbers": [1000 * i + 500 for i in range(n)]},
+                {"name": "duration_ns", "unit": "ns", "numbers": [500 + i for i in range(n)]}]},
+            {"name": "counters", "columns": [
+                {"name": "launch", "ints": list(range(n))}, {"name": "kernel", "texts": kernels},
+                {"name": "metric", "texts": kernels}, {"name": "unit", "texts": ["%"] * n},
+                {"name": "value", "numbers": [1.5] * n}]},
+            {"name": "pc_samples", "columns": [
+                {"name": "kernel", "texts": kernels}, {"name": "sass_digest", "texts": ["00"] * n},
+                {"name": "pc", "ints": [16 * i for i in range(n)]}, {"name": "opcode", "texts": kernels},
+                {"name": "stall", "texts": kernels}, {"name": "samples", "ints": [10] * n},
+                {"name": "issued", "ints": [0] * n}, {"name": "file", "texts": kernels}, {"name": "line", "ints": [3] * n},
+                {"name": "function", "texts": kernels}]}],
+        "counters": [{"name": name[:200], "unit": "%", "value": 2, "kernel": name[:200], "region": name[:200]} for name in kernels],
+        "notes": [name[:200] for name in kernels]}))
+"""
+
+
+class Hostile(McpTest):
+    """Names that a program chose, in every tool."""
+
+    WORKER = False
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = cls.service.dir / "backends"
+        folder.mkdir(mode=0o755)
+        backend = folder / "names.py"
+        backend.write_text(BACKEND.replace("{names!r}", repr(json.dumps(NAMES))))
+        backend.chmod(0o755)
+        cls.service.start_worker("w1", "--exec-backends", folder)
+        cls.service.wait_worker()
+        cls.jobs = []
+        for i in range(2):
+            cls.jobs.append(cls.service.submit({"name": HOSTILE, "tasks": [{"name": "t", "profile": {
+                "workload": {"argv": ["true"]}, "passes": [{"backend": "exec:names", "repeat": 3}]}}],
+                "fresh": True, "salt": f"{i}"}))
+        for job in cls.jobs:
+            ended = cls.service.wait_job(job)["job"]
+            assert ended["state"] == "DONE", ended
+
+    def texts(self, node):
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, dict):
+            for key, value in node.items():
+                yield key
+                yield from self.texts(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from self.texts(value)
+
+    def judge(self, result, what):
+        text = result["content"][0]["text"]
+        self.assertLessEqual(len(text.encode()), 8000, what)
+        answer = json.loads(text)
+        self.assertEqual(answer, result.get("structuredContent", answer), what)
+        for one in [*self.texts(answer), *self.texts(result["content"][1:])]:
+            # A sentence of 400 bytes with the tool's own words; errors may say more.
+            self.assertLessEqual(len(one.encode()), 1003 if result.get("isError") else 520, what)
+            for c in one:
+                self.assertFalse(c < " " or "\x7f" <= c < "\xa0" or c in "\u202e\u200b\u2066\U000e0041", (what, one))
+        if not result.get("isError") and any(n[:12] in one for n in NAMES.values() for one in self.texts(answer)):
+            self.assertTrue(answer["untrusted"], what)
+        return answer
+
+    def test_names_are_cleaned_cut_and_marked_in_every_tool(self):
+        a, b = self.jobs
+        asks = [
+            ("describe_service", {}), ("get_job", {"job_id": a, "tasks": True, "after": ""}),
+            ("explain_bottleneck", {"job_id": a}), ("next_pass", {"job_id": a}),
+            ("region_timeline", {"job_id": a}), ("region_timeline", {"job_id": a, "detail": "instances"}),
+            ("counters", {"job_id": a}), ("critical_path", {"job_id": a}), ("compare_jobs", {"job_a": a, "job_b": b}),
+            ("query", {"sql": f"SELECT * FROM counters WHERE job_id = {a}"}),
+            ("query", {"sql": f"SELECT * FROM notes WHERE job_id = {a}"}), ("get_artifact", {"job_id": a}),
+            ("get_artifact", {"job_id": a, "name": "counters.table"}),
+            *(("hotspots", {"job_id": a, "by": by}) for by in ("line", "sass", "function", "region", "kernel")),
+        ]
+        seen = {}
+        for tool, arguments in asks:
+            with self.subTest(tool=tool, arguments=arguments):
+                answer = self.judge(self.tool(tool, **arguments), (tool, arguments))
+                seen.setdefault(tool, []).append(json.dumps(answer))
+        for tool in ("region_timeline", "counters", "hotspots", "query", "describe_service"):
+            self.assertTrue(any(HOSTILE in text for text in seen[tool]), tool)  # they were there
+
+    def test_arguments_come_back_cleaned_too(self):
+        for name in NAMES.values():
+            for tool, arguments in (
+                    ("explain_bottleneck", {"job_id": self.jobs[0], "kernel": name}),
+                    ("hotspots", {"job_id": self.jobs[0], "within": name[:500]}),
+                    ("region_timeline", {"job_id": self.jobs[0], "kernel": name}),
+                    ("region_timeline", {"job_id": self.jobs[0], "task": name}),
+                    ("get_artifact", {"job_id": self.jobs[0], "name": name[:500]}),
+                    ("complete_task", {"job_id": self.jobs[0], "task": name}),
+                    ("cancel_job", {"job_id": 999999, "task": name}),
+                    ("query", {"sql": "SELECT '" + name + "' nothing FROM nowhere"}),
+                    ("submit_job", {"argv": [name], "passes": [name]}),
+                    ("submit_job", {"graph": {"tasks": [{"name": name, "verify": {"workload": {"argv": ["true"]}}}]}})):
+                with self.subTest(tool=tool, name=name[:30]):
+                    self.judge(self.tool(tool, **arguments), (tool, name[:30]))
+
+    def test_a_name_that_was_cut_is_understood_as_a_kernel(self):
+        rows = self.judge(self.tool("hotspots", job_id=self.jobs[0], by="kernel"), "kernels")["hotspots"]
+        cut = next(r["name"] for r in rows if r["name"].startswith("long"))
+        self.assertIn("…", cut)
+        answer = self.judge(self.tool("counters", job_id=self.jobs[0], kernel=cut), cut)
+        self.assertIn(cut, answer["answer"])
+        self.assertIn(1.5, [c["value"] for c in answer["counters"]])
+        wrong = self.tool("counters", job_id=self.jobs[0], kernel="lo…ng")
+        self.assertTrue(wrong["isError"])
 
 
 if __name__ == "__main__":

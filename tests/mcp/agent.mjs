@@ -1,4 +1,4 @@
-// An agent's whole loop through the official TypeScript SDKs: submit, wait, diagnose, compare.
+// An agent's whole loop through the official TypeScript SDKs: submit, wait, diagnose, take the next pass, compare.
 //   node agent.mjs v1|v2 legacy|auto|2026-07-28 URL|- [COMMAND ARGUMENT…]   ("-": over stdio)
 // Prints one line of JSON: what was seen, for the test to judge.
 import { readFileSync } from 'node:fs';
@@ -46,13 +46,14 @@ const guide = (await client.readResource({ uri: 'sextant://guide' })).contents[0
 const schema = (await client.readResource({ uri: 'sextant://schema' })).contents[0].text;
 const service = await call('describe_service', {});
 const program = JSON.parse(readFileSync(process.env.MCP_PROGRAM, 'utf8'));   // arguments of submit_job
-const run = async extra => {
-  const submitted = await call('submit_job', { ...program, ...extra });
+const finish = async input => {
+  const submitted = await call('submit_job', input);
   let job;
   do job = await call('get_job', { job_id: submitted.answer.job_id, wait_s: 20 });
   while (!['done', 'failed', 'cancelled'].includes(job.answer.state));
   return job.answer;
 };
+const run = extra => finish({ ...program, ...extra });
 const salt = `${generation}-${mode}-${url === '-' ? 'stdio' : 'http'}-${process.pid}`;
 const first = await run({ request_id: `${salt}-a`, fresh: true });
 const again = await call('submit_job', { ...program, request_id: `${salt}-a`, fresh: true });
@@ -60,16 +61,31 @@ const second = await run({ request_id: `${salt}-b`, fresh: true });
 const events = await call('get_job', { job_id: first.job_id, after: '' });
 const later = await call('get_job', { job_id: first.job_id, after: events.answer.cursor, wait_s: 0 });
 const diagnosis = await call('explain_bottleneck', { job_id: first.job_id });
+const next = await call('next_pass', { job_id: first.job_id });
+const { passes: _, ...bare } = program;
+const plan = await call('submit_job', { ...bare, preset: 'quick', plan_only: true });
 const timeline = await call('region_timeline', { job_id: first.job_id });
 const compared = await call('compare_jobs', { job_a: first.job_id, job_b: second.job_id });
 const rows = await call('query', { sql: `SELECT state FROM jobs WHERE job_id = ${first.job_id}` });
 const artifact = await call('get_artifact', { job_id: first.job_id, name: 'stdout' });
+// The same with what an H200 left: passes that the diagnosis asks for are added, and the jobs compared.
+const recorded = JSON.parse(readFileSync(process.env.MCP_RECORDED, 'utf8'));   // { first: arguments, more: { backend: file } }
+const loop = { before: await finish(recorded.first) };
+loop.diagnosis = await call('explain_bottleneck', { job_id: loop.before.job_id });
+loop.next = await call('next_pass', { job_id: loop.before.job_id });
+const wanted = [...new Set(loop.next.answer.passes.map(p => p.pass.split(':')[0]))].filter(name => name in recorded.more);
+const files = wanted.map(name => recorded.more[name]);
+loop.after = await finish({ ...recorded.first, files: [...recorded.first.files, ...files],
+  passes: [...recorded.first.passes, ...files.map(file => `replay:${file.path}`)] });
+loop.again = await call('explain_bottleneck', { job_id: loop.after.job_id });
+loop.hotspots = await call('hotspots', { job_id: loop.after.job_id });
+loop.compared = await call('compare_jobs', { job_a: loop.before.job_id, job_b: loop.after.job_id });
 const missing = await call('get_job', { job_id: 999999 });
 const wrong = await call('hotspots', { job_id: first.job_id, by: 'colour' });
 let unknown = '';
 try { await call('no_such_tool', {}); } catch (error) { unknown = String(error.message ?? error); }
 await client.close();
 const answers = JSON.stringify({ tools, resources, guide, schema, service, first, again, second, events, later, diagnosis,
-  timeline, compared, rows, artifact, missing, wrong, unknown, sizes,
+  next, plan, loop, timeline, compared, rows, artifact, missing, wrong, unknown, sizes,
   version: client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? '' });
 process.stdout.write(`${answers}\n`, () => process.exit(0));   // a pipe holds less than this: exit when it was read

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from concurrent.futures import Future
 from types import TracebackType
 from typing import (Any, AsyncIterator, Awaitable, Callable, Concatenate, Coroutine, Generator, Optional, ParamSpec, Sequence, TypeVar,
                     cast)
@@ -22,10 +21,11 @@ from google.protobuf.message import Message
 from sextant import client as _client
 from sextant import handles as _handles
 from sextant import job as _job
+from sextant.analyses import NOT_READ
 from sextant.answers import Comparison
 from sextant.v1.sextant_pb2 import WatchJobRequest
 from sextant.v1.types_pb2 import Event
-from sextant.watch import waiting_for
+from sextant.watch import Awaited
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,23 +52,16 @@ def _lift_to(method: Callable[Concatenate[S, P], T],
 
 def _after_end(method: Callable[Concatenate[_handles.Run, P], T]
                ) -> Callable[Concatenate["Run", P], Coroutine[Any, Any, T]]:
-    """An analysis: waits for the task as a future, then asks in a thread."""
+    """An analysis: waits for what it reads as a future, then asks in a thread."""
+    without = NOT_READ.get(method.__name__, frozenset())
+
     @functools.wraps(method)
     async def lifted(self: "Run", /, *args: P.args, **kwargs: P.kwargs) -> T:
         if kwargs.get("wait", True):
-            await self.sync
-        return await asyncio.to_thread(method, self.sync, *args, **kwargs)
+            await self.sync._settle_async(without)
+        asked = functools.partial(cast(Callable[..., T], method), self.sync, *args, **{**kwargs, "wait": False})
+        return await asyncio.to_thread(asked)
     return lifted
-
-
-class _Ended(Awaitable[T]):
-    """A future of the synchronous side, which others wait for too."""
-
-    def __init__(self, future: "Future[T]") -> None:
-        self._future = future
-
-    def __await__(self) -> Generator[Any, None, T]:
-        return waiting_for(self._future)
 
 
 class Task:
@@ -177,7 +170,7 @@ class Job:
             return
         await asyncio.to_thread(self.sync.seal)
         if isinstance(self.sync, _job.Job):
-            info = await _Ended(self.sync.watch.job())
+            info = await Awaited(self.sync.watch.job())
             await asyncio.to_thread(self.sync._take, info, unseen=True)
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Message)
 
+#: Of an analysis by its method's name: backends whose passes hold nothing that it reads, and that it does not
+#: wait for. Of other analyses none is known.
+NOT_READ = {"timeline": frozenset({"run", "ir", "counters", "pcsampling", "pmsampling", "sassmetrics", "ncu", "sanitizer"})}
+
 #: Regions to shorten by so many percent: {"load": 10}, {("producer", "load"): 10}, or messages.
 WhatIfs = Union[Mapping[Union[str, tuple[str, str]], float], Sequence[WhatIf]]
 
@@ -36,7 +40,8 @@ class Analyses:
       kernel: exact name; "": the one that took most time (timeline, diagnosis, report: all).
       quantiles: in [0, 1], ascending; (): 0.2, 0.5, 0.8.
       include_disturbed: join passes too that lengthened kernels more than twofold.
-      wait: until the passes have ended; False: from what is there already.
+      wait: until the passes it reads have ended (`timeline`: not those of counters and samplers); False: from what
+        is there already.
     """
 
     path: str
@@ -49,15 +54,15 @@ class Analyses:
     def job_id(self) -> int:
         raise NotImplementedError
 
-    def _settle(self, wait: bool) -> None:
+    def _settle(self, wait: bool, without: frozenset[str] = frozenset()) -> None:
         raise NotImplementedError
 
     def _subject(self, kernel: str, quantiles: Sequence[float], include_disturbed: bool) -> Subject:
         return Subject(job_id=self.job_id, task=self.path, kernel=kernel, quantiles=quantiles,
                        include_disturbed=include_disturbed)
 
-    def _ask(self, request: Message, reply: type[R], wait: bool) -> R:
-        self._settle(wait)
+    def _ask(self, request: Message, reply: type[R], wait: bool, without: frozenset[str] = frozenset()) -> R:
+        self._settle(wait, without)
         return self.client.channel.call(request, reply, ANSWER_TIMEOUT_S)
 
     def ask(self, method: str, *, wait: bool = True, **fields: Any) -> Message:
@@ -86,7 +91,8 @@ class Analyses:
         return Timeline(self._ask(sextant_pb2.GetTimelineRequest(
             job_id=self.job_id, task=self.path, kernel=kernel, quantiles=quantiles, exact=exact, buckets=buckets,
             from_ns=from_ns, to_ns=to_ns, regions=regions, roles=roles, backend=backend, max_instances=max_instances,
-            fold_loops=fold_loops, overlaps=overlaps, include_disturbed=include_disturbed), sextant_pb2.Timeline, wait))
+            fold_loops=fold_loops, overlaps=overlaps, include_disturbed=include_disturbed), sextant_pb2.Timeline, wait,
+            NOT_READ["timeline"]))
 
     def report(self, *, kernel: str = "", sections: Sequence[str] = (), format: str = "",
                wait: bool = True) -> Report:

@@ -18,7 +18,7 @@ from sextant.v1.sextant_pb2 import (CancelJobRequest, ExportFormat, ExportTraceR
                                     GetJobResponse, GetTableRequest, GetTableResponse, ListPassesRequest,
                                     ListPassesResponse)
 from sextant.v1.types_pb2 import Artifact, JobInfo, PassInfo, TaskInfo
-from sextant.watch import waiting_for
+from sextant.watch import Awaited, is_final, waiting_for
 
 if TYPE_CHECKING:
     import pandas
@@ -191,15 +191,43 @@ class External(Task):
 
 class Run(Handle["Run"], Analyses):
     """A profile task: the same program run several times under different instruments. Its analyses
-    (`timeline`, `diagnosis`, `hotspots` …) wait until the passes have ended, and raise TaskFailed when they
-    failed; with wait=False they read what is there already."""
+    (`timeline`, `diagnosis`, `hotspots` …) wait until the passes they read have ended, and raise TaskFailed when
+    they failed; with wait=False they read what is there already."""
 
     def _value(self, info: TaskInfo) -> "Run":
         return self
 
-    def _settle(self, wait: bool) -> None:
-        if wait:
+    def _settle(self, wait: bool, without: frozenset[str] = frozenset()) -> None:
+        if not wait:
+            return
+        if not without:
             self.result()
+            return
+        bar = Bar(f"job {self.job_id} {self.path}", "passes", self.client.progress)
+        self.scope.watch.wait_part(self.path, self._enough(without), self._expected, bar)
+        self._settled()
+
+    async def _settle_async(self, without: frozenset[str] = frozenset()) -> None:
+        """The same without a thread."""
+        if without:
+            await Awaited(self.scope.watch.part(self.path, self._enough(without)))
+            self._settled()
+        else:
+            await self
+
+    def _enough(self, without: frozenset[str]) -> Callable[[], bool]:
+        """Whether all passes but those of the backends `without` have ended well."""
+        def enough() -> bool:
+            passes = list(self._pages())
+            read = [p for p in passes if p.spec.backend not in without]
+            return bool(read) and all(p.state == types_pb2.DONE or (is_final(p.state) and p.spec.optional) for p in read)
+        return enough
+
+    def _settled(self) -> None:
+        """Raises when the task has failed."""
+        future = self._future()
+        if future.done():
+            self._take(future.result())
 
     def export(self, path: Union[str, "pathlib.PurePath"], format: str = "chrome", *, table: str = "",
                wait: bool = True) -> pathlib.Path:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future, TimeoutError as FutureTimeout
-from typing import Any, Callable, Generator, Optional, TypeVar
+from typing import Any, Awaitable, Callable, Generator, Optional, TypeVar
 
 from sextant.channel import Channel, Stream
 from sextant.errors import Cancelled, SextantError, TookTooLong, Unreachable
@@ -46,6 +46,16 @@ def waiting_for(future: Future[_T]) -> Generator[Any, None, _T]:
     return (yield from asyncio.wrap_future(own).__await__())
 
 
+class Awaited(Awaitable[_T]):
+    """Such a future, for `await`."""
+
+    def __init__(self, future: Future[_T]) -> None:
+        self._future = future
+
+    def __await__(self) -> Generator[Any, None, _T]:
+        return waiting_for(self._future)
+
+
 class Passes:
     """How many passes of one task are known and ended, from events. Written by the settler alone."""
 
@@ -65,6 +75,21 @@ class Passes:
             self.waits = ""
 
 
+class _Part:
+    """What is done before its task is: a future and the condition that settles it."""
+
+    def __init__(self, path: str, enough: Callable[[], bool]) -> None:
+        self.path, self.enough = path, enough
+        self.future: Future[None] = Future()
+
+    def look(self, ended: bool) -> None:
+        try:
+            if ended or self.enough():
+                self.future.set_result(None)
+        except Exception as error:
+            self.future.set_exception(error)
+
+
 class Watch:
     """Follows one job. Two threads, started by the first future asked for: one reads the stream of events
     (again after a lost connection, from the last event seen), one asks how tasks ended and settles futures.
@@ -77,6 +102,8 @@ class Watch:
         self._futures: dict[str, Future[TaskInfo]] = {}
         self._ended: dict[str, TaskInfo] = {}
         self._job: Future[JobInfo] = Future()
+        self._parts: list[_Part] = []
+        self._settled = False       # the settler has ended
         self._failed: Optional[SextantError] = None
         self._events: queue.SimpleQueue[Optional[Event]] = queue.SimpleQueue()
         self._stream: Optional[Stream[Event]] = None
@@ -99,6 +126,23 @@ class Watch:
                     future.set_exception(self._failed)
         self._start()
         return future
+
+    def part(self, path: str, enough: Callable[[], bool]) -> Future[None]:
+        """Done when `enough()` says so, which the settler asks whenever a pass of the task has ended; at the latest
+        when the task has ended, however it did."""
+        part = _Part(path, enough)
+        with self._lock:
+            failed, over = self._failed, self._settled or path in self._ended
+            if failed is None and not over:
+                self._parts.append(part)
+        if failed is not None:
+            part.future.set_exception(failed)
+        elif over:
+            part.future.set_result(None)
+        else:
+            self._start()
+            self._events.put(Event(task=path))  # seq 0: look at it now
+        return part.future
 
     def job(self) -> Future[JobInfo]:
         """How the job ended."""
@@ -167,7 +211,9 @@ class Watch:
     def _fail(self, error: SextantError) -> None:
         with self._lock:
             self._failed = error
-            waiting = [f for f in self._futures.values() if not f.done()]
+            waiting: list[Future[Any]] = [f for f in self._futures.values() if not f.done()]
+            waiting += [part.future for part in self._parts]
+            self._parts = []
             for future in waiting:
                 future.set_exception(error)
             if not self._job.done():
@@ -177,17 +223,31 @@ class Watch:
     # ---- the settling thread ---------------------------------------------------------------------
 
     def _settle(self) -> None:
+        try:
+            self._follow()
+        finally:
+            with self._lock:
+                self._settled = True
+                parts, self._parts = self._parts, []
+            for part in parts:
+                part.look(ended=True)
+
+    def _follow(self) -> None:
         while True:
             batch = [self._events.get()]
             while not self._events.empty():
                 batch.append(self._events.get())
             ended: set[str] = set()
+            moved: set[str] = set()   # tasks of which a pass has ended, or that somebody asks about
             for event in batch:
                 if event is None:
                     continue
+                if not event.seq:
+                    moved.add(event.task)
+                    continue
                 self.passes.setdefault(event.task, Passes()).take(event)
-                if event.task and not event.pass_id and is_final(event.state):
-                    ended.add(event.task)
+                if event.task and is_final(event.state):
+                    (moved if event.pass_id else ended).add(event.task)
                 for listener in list(self.listeners):
                     listener(event)
             last = batch[-1] is None
@@ -196,6 +256,7 @@ class Watch:
             try:
                 if ended or last:
                     self._look()
+                self._look_at_parts(moved | ended)
             except SextantError as error:
                 self._fail(error)
                 return
@@ -225,6 +286,14 @@ class Watch:
         if is_final(answer.job.state) and not self._job.done():
             self._job.set_result(answer.job)
 
+    def _look_at_parts(self, moved: set[str]) -> None:
+        with self._lock:
+            parts = [(part, part.path in self._ended) for part in self._parts if part.path in moved]
+        for part, ended in parts:
+            part.look(ended)
+        with self._lock:
+            self._parts = [part for part in self._parts if not part.future.done()]
+
     def ended(self) -> list[TaskInfo]:
         with self._lock:
             return list(self._ended.values())
@@ -233,8 +302,13 @@ class Watch:
 
     def wait_task(self, path: str, expected: int, timeout: Optional[float], bar: Bar) -> TaskInfo:
         """Waits for a task; draws its passes."""
-        future = self.task(path)
+        return self._wait_drawing(self.task(path), path, expected, timeout, bar)
 
+    def wait_part(self, path: str, enough: Callable[[], bool], expected: int, bar: Bar) -> None:
+        """Waits for a part of a task; draws the passes of all of it."""
+        self._wait_drawing(self.part(path, enough), path, expected, None, bar)
+
+    def _wait_drawing(self, future: Future[_T], path: str, expected: int, timeout: Optional[float], bar: Bar) -> _T:
         def show() -> None:
             seen = self.passes.get(path)
             if seen is not None:
