@@ -425,6 +425,10 @@ bool HasCommand(const CLI::App& app, const std::string& name) {
 }  // namespace
 
 int Main(Context& context, std::vector<std::string> arguments) {
+  if (arguments.empty()) {
+    context.server = context.environment("SEXTANT_SERVER").value_or("");
+    return Overview(context);
+  }
   App app;
   // Everything after the first "--" is the program's, whatever it looks like.
   std::vector<std::string> rest;

@@ -242,6 +242,10 @@ std::string PaintState(const Context& context, v1::State state);
 std::string DescribeExit(const v1::ExitReport& report);
 // The failure in lines: what, why, remedy. Empty when there is none.
 std::string DescribeFailure(const v1::Failure& failure, absl::string_view indent);
+// Lines: where the service is reached, and what each address is for. `grpc`: as this program reaches it.
+std::string DescribeAddresses(const std::string& grpc, const v1::ServiceDescription& service);
+// First steps, and whether the service runs; the exit code.
+int Overview(Context& context);
 // Asks what the graph would run and prints it; the exit code.
 int PrintPlan(Context& context, const v1::JobGraph& graph);
 // Submits over lost connections with the same request id; UNKNOWN is repeated too, which is safe.

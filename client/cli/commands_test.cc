@@ -10,6 +10,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
 #include "client/cli/app.h"
+#include "client/cli/commands.h"
+#include "client/cli/exit_codes.h"
 #include "client/cli/fake_service.h"
 #include "client/cli/text.h"
 #include "tests/catch.h"
@@ -108,10 +110,32 @@ void AnswerRun(FakeService& fake, v1::State state) {
   };
 }
 
+TEST_CASE("without arguments it says how to begin, and whether a service answers") {
+  const Ran nobody = Program("unix:///nonexistent/sextantd.sock")({});
+  CHECK(nobody.code == kOk);
+  CHECK(absl::StrContains(nobody.out, "sextant run -- ./program"));
+  CHECK(absl::StrContains(nobody.out, "no service answers at unix:///nonexistent/sextantd.sock; start it: sextant up"));
+}
+
+TEST_CASE("every address stands with its use, those that nobody knows last") {
+  v1::ServiceDescription service;
+  auto& addresses = *service.mutable_addresses();
+  addresses["grpc"] = "unix:///run/x.sock";
+  addresses["odd"] = "odd://x";
+  addresses["mcp"] = "http://127.0.0.1:1/mcp";
+  addresses["web"] = "http://127.0.0.1:1/";
+  const std::vector<std::string> lines = absl::StrSplit(DescribeAddresses("unix:///run/x.sock", service), '\n');
+  REQUIRE(lines.size() == 5);
+  CHECK(lines[1] == "  grpc     unix:///run/x.sock      sextant, and Python: sextant.connect()");
+  CHECK(lines[2] == "  web      http://127.0.0.1:1/     the page, in a browser");
+  CHECK(absl::StartsWith(lines[3], "  mcp      http://127.0.0.1:1/mcp  for agents"));
+  CHECK(lines[4] == "  odd      odd://x");
+}
+
 TEST_CASE("usage errors exit with 2 and say where to read more") {
   Program program("");
   for (const std::vector<std::string>& arguments :
-       {std::vector<std::string>{}, {"nonsense"}, {"job"}, {"job", "x"}, {"job", "-3"}, {"jobs", "--format", "xml"},
+       {std::vector<std::string>{"nonsense"}, {"job"}, {"job", "x"}, {"job", "-3"}, {"jobs", "--format", "xml"},
         {"run"}, {"run", "--pass", "host*", "--", "true"}, {"run", "--memory", "lots", "--", "true"},
         {"run", "--", "./does-not-exist"}, {"timeline", "7", "--quantiles", "2"}, {"blobs", "get", "abc"},
         {"logs", "seven"}, {"jobs", "--state", "happy"}, {"import"}, {"import", "/nonexistent.json"}, {"completion", "tcsh"}, {"submit", "/nonexistent.json"}}) {

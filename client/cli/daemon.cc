@@ -174,14 +174,9 @@ int Up(Context& context, const UpOptions& options) {
   }
   const auto server = ReadPidFile(home.Run("sextantd.pid"));
   const auto description = Service(home.SocketAddress()).Describe();
-  std::string addresses;   // beside gRPC's: the page, the JSON gateway …
-  if (description.ok()) {
-    const std::map<std::string, std::string> sorted(description->addresses().begin(), description->addresses().end());
-    for (const auto& [name, address] : sorted)
-      if (name != "grpc") absl::StrAppend(&addresses, absl::StrFormat("\n  %-8s ", Escape(name)), Escape(address));
-  }
-  context.Note(absl::StrCat(started ? "the service runs" : "the service runs already", "\n  address  ", Escape(home.SocketAddress()),
-                            options.listen.empty() ? "" : absl::StrCat(", ", Escape(options.listen)), addresses,
+  context.Note(absl::StrCat(started ? "the service runs" : "the service runs already",
+                            DescribeAddresses(absl::StrCat(home.SocketAddress(), options.listen.empty() ? "" : ", ", options.listen),
+                                              description.ok() ? *description : v1::ServiceDescription()),
                             "\n  data     ", Escape(home.directory), "\n  logs     ", Escape(home.Log("sextantd.log")), ", ",
                             Escape(home.Log("worker.log")), "\n  try      sextant run -- ./program",
                             "\n           sextant doctor\n           sextant down"));
