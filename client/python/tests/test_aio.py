@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 import sextant
+from test_jobs import waits_unless_recorded
 
 
 def test_the_example_of_the_module(service, pipeline):
@@ -84,3 +85,16 @@ def test_an_exception_cancels_the_job(service):
             return (await sx.get_job(job.job_id)).sync.watch.job().result(60).state
 
     assert asyncio.run(main()) == 6
+
+
+def test_a_timeline_takes_no_thread_for_its_wait_and_waits_for_its_passes_alone(service, pipeline):
+    async def main():
+        async with sextant.aio.connect(service.address, progress=False) as sx:
+            job = await sx.job("partly")
+            run = await job.profile(waits_unless_recorded(pipeline), passes=["host*2", "run"])
+            timeline = await run.timeline()
+            assert not run.done()
+            await job.cancel()
+            return timeline
+
+    assert "producer" in asyncio.run(main()).roles

@@ -1,6 +1,7 @@
 """Jobs, tasks and their futures, against a real service."""
 
 import json
+import pathlib
 import threading
 
 import pytest
@@ -175,3 +176,27 @@ def test_handles_show_themselves(sx):
     assert "&lt;b&gt;bold" in job._repr_html_() and "<b>bold</b>" not in job._repr_html_().replace("<b>job", "")
     assert "done" in run._repr_html_() and "done" in repr(run)
     assert "version" in sx._repr_html_()
+
+
+#: Records where it is recorded, and never ends where it is only run.
+def waits_unless_recorded(pipeline: str) -> sextant.Workload:
+    return sextant.Workload(["sh", "-c", "test -n \"$SEXTANT_RESULTS\" || exec sleep 1000; exec ./async_pipeline --items 4"],
+                            files={"async_pipeline": pathlib.Path(pipeline)})
+
+
+def test_a_timeline_waits_for_the_passes_it_reads_alone(sx, pipeline):
+    with pytest.raises(KeyboardInterrupt):  # what else the job waits for never comes: it is left
+        with sx.job("partly") as job:
+            run = job.profile(waits_unless_recorded(pipeline), passes=["host*2", "run"])
+            timeline = run.timeline()
+            assert timeline.message.passes == 2 and "producer" in timeline.roles
+            assert not run.done()
+            with pytest.raises(sextant.TookTooLong):
+                run.result(timeout=0.2)
+            raise KeyboardInterrupt
+
+
+def test_a_timeline_of_a_program_that_fails_raises(sx):
+    run = sx.profile("false", passes=["host*2", "run"])
+    with pytest.raises(sextant.TaskFailed):
+        run.timeline()
