@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -20,16 +21,22 @@ constexpr int kTooMany = 30;          // instances of a lane that are folded
 constexpr size_t kOverlapRows = 10;
 constexpr double kWorthShowing = 0.01;   // of the longest region
 
-// The first fold of each role whose lane has too many instances.
-std::map<std::string, const v1::LoopFold*> FoldedLanes(const v1::Timeline& timeline) {
-  std::map<std::string, const v1::LoopFold*> folded;
+// The loops of each role whose lane has too many instances: the first, and those that come before or after it, in order of time.
+std::map<std::string, std::vector<const v1::LoopFold*>> FoldedLanes(const v1::Timeline& timeline, const Bounds& b) {
+  std::map<std::string, std::vector<const v1::LoopFold*>> folded;
   for (const v1::RoleLane& lane : timeline.lanes()) {
-    if (lane.instances_size() <= kTooMany && lane.instances_left_out() == 0) continue;
+    if ((lane.instances_size() <= kTooMany && lane.instances_left_out() == 0) || folded.contains(lane.role())) continue;
+    std::vector<const v1::LoopFold*> loops;
+    const auto from = [&](const v1::LoopFold* fold) { return At(fold->prologue_ns(), b.mid); };
+    const auto to = [&](const v1::LoopFold* fold) { return from(fold) + At(fold->steady_ns(), b.mid); };
     for (const v1::LoopFold& fold : timeline.loops()) {
       if (fold.role() != lane.role() || fold.iteration().empty()) continue;
-      folded.emplace(lane.role(), &fold);
-      break;
+      if (std::all_of(loops.begin(), loops.end(),
+                      [&](const auto* one) { return to(&fold) <= from(one) || to(one) <= from(&fold); }))
+        loops.push_back(&fold);
     }
+    std::sort(loops.begin(), loops.end(), [&](const auto* one, const auto* other) { return from(one) < from(other); });
+    if (!loops.empty()) folded.emplace(lane.role(), std::move(loops));
   }
   return folded;
 }
@@ -48,12 +55,11 @@ std::string Range(const google::protobuf::RepeatedField<double>& values, const B
 
 v1::Timeline FoldLanes(const v1::Timeline& timeline, const Style& style) {
   v1::Timeline out = timeline;
-  const auto folded = FoldedLanes(timeline);
   const Bounds b = BoundsOf(timeline);
+  const auto folded = FoldedLanes(timeline, b);
   for (v1::RoleLane& lane : *out.mutable_lanes()) {
     const auto found = folded.find(lane.role());
     if (found == folded.end()) continue;
-    const v1::LoopFold& fold = *found->second;
     double first = std::numeric_limits<double>::infinity();
     uint64_t most = 0;
     for (const v1::InstanceStat& stat : lane.instances()) {
@@ -73,15 +79,22 @@ v1::Timeline FoldLanes(const v1::Timeline& timeline, const Style& style) {
         stat.add_duration_ns(to(q) - from(q));
       }
     };
-    const auto zero = [&](int) { return first; };
-    const auto steady = [&](int q) { return first + At(fold.prologue_ns(), q); };
-    const auto done = [&](int q) { return first + At(fold.prologue_ns(), b.mid) + At(fold.steady_ns(), q); };
-    const auto end = [&](int q) { return done(b.mid) + At(fold.epilogue_ns(), q); };
-    add("prologue", zero, steady);
-    const uint64_t edges = fold.prologue_iterations() + fold.epilogue_iterations();
-    add(absl::StrCat("loop ", style.unicode ? "×" : "x", fold.iterations() - std::min(fold.iterations(), edges)),
-        steady, done);
-    add("epilogue", done, end);
+    // Borders between parts at their medians; within them the quantiles of the part that ends there.
+    double begin = first;
+    for (const v1::LoopFold* fold : found->second) {
+      const double loop = first + At(fold->prologue_ns(), b.mid);
+      add(fold == found->second.front() ? "prologue" : "between", [&](int) { return begin; },
+          [&](int q) { return first + At(fold->prologue_ns(), q); });
+      const uint64_t edges = fold->prologue_iterations() + fold->epilogue_iterations();
+      const double start = std::max(begin, loop);
+      add(absl::StrCat("loop ", style.unicode ? "×" : "x", fold->iterations() - std::min(fold->iterations(), edges)),
+          [&](int q) { return fold == found->second.front() ? first + At(fold->prologue_ns(), q) : start; },
+          [&](int q) { return loop + At(fold->steady_ns(), q); });
+      begin = loop + At(fold->steady_ns(), b.mid);
+    }
+    const v1::LoopFold& last = *found->second.back();
+    add("epilogue", [&](int q) { return first + At(last.prologue_ns(), b.mid) + At(last.steady_ns(), q); },
+        [&](int q) { return begin + At(last.epilogue_ns(), q); });
   }
   return out;
 }
@@ -89,7 +102,7 @@ v1::Timeline FoldLanes(const v1::Timeline& timeline, const Style& style) {
 std::string DrawLoops(const v1::Timeline& timeline, const Legend& legend, const Style& style) {
   std::string text;
   const Bounds b = BoundsOf(timeline);
-  for (const auto& [role, first] : FoldedLanes(timeline)) {
+  for (const auto& [role, loops] : FoldedLanes(timeline, b)) {
     for (const v1::LoopFold& fold : timeline.loops()) {
       if (fold.role() != role || fold.iteration().empty()) continue;
       std::vector<std::string> words = {

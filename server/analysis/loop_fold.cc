@@ -19,6 +19,8 @@ constexpr size_t kMaxEdge = 1024;            // iterations of a prologue or epil
 constexpr uint64_t kMaxIterations = 100'000; // used for the typical one
 constexpr size_t kMaxNested = 8;             // nested instances of an iteration that are shown
 constexpr uint32_t kMaxDepth = 8;
+constexpr size_t kMaxLoops = 8;             // of one lane
+constexpr double kLeastShare = 0.05;        // of the lane's time, of loops beside the first
 constexpr double kSteadyWithin = 0.25;
 constexpr double kMads = 3 * 1.4826;         // 1.4826 MADs are the deviation of a normal distribution
 
@@ -28,15 +30,37 @@ using Sequence = std::vector<uint32_t>;      // regions
 struct Cut {
   const SampledPass* pass;
   const SampledTrack* track;
-  std::vector<uint32_t> at;                  // indices into the track's instances
+  std::vector<bool> folded;                  // [instances]: belongs to a loop that was found
+  std::vector<uint32_t> at;                  // indices into the track's instances: those of the depth that are left
   std::vector<uint32_t> iterations;          // indices into `at`
 };
 
-std::vector<uint32_t> AtDepth(const SampledTrack& track, uint32_t depth) {
+std::vector<uint32_t> AtDepth(const Cut& warp, uint32_t depth) {
+  const std::vector<SampledInstance>& all = warp.track->instances;
   std::vector<uint32_t> at;
-  for (uint32_t i = 0; i < track.instances.size(); ++i)
-    if (track.instances[i].depth == depth) at.push_back(i);
+  for (uint32_t i = 0; i < all.size(); ++i)
+    if (all[i].depth == depth && !warp.folded[i]) at.push_back(i);
   return at;
+}
+
+// The period of the longest stretch that repeats: of several loops one after the other, none repeats for most of the
+// time. 0: nothing repeats.
+size_t PeriodOfStretch(const Sequence& s, size_t most) {
+  std::vector<size_t> covered(most + 1, 0);
+  size_t best = 0;
+  for (size_t p = 1; p <= most; ++p) {
+    size_t longest = 0;
+    for (size_t i = 0, run = 0; i + p < s.size(); ++i) {
+      run = s[i] == s[i + p] ? run + 1 : 0;
+      longest = std::max(longest, run);
+    }
+    if (longest < (kMinLoopIterations - 1) * p) continue;
+    covered[p] = longest + p;
+    best = std::max(best, covered[p]);
+  }
+  for (size_t p = 1; p <= most; ++p)
+    if (covered[p] > 0 && static_cast<double>(covered[p]) >= kNearlyBest * static_cast<double>(best)) return p;
+  return 0;
 }
 
 // 0: nothing repeats.
@@ -51,10 +75,18 @@ size_t PeriodOf(const Sequence& s) {
     repeated[p] = static_cast<double>(same) / static_cast<double>(n - p);
     best = std::max(best, repeated[p]);
   }
-  if (best < kLeastRepeated) return 0;
+  if (best < kLeastRepeated) return PeriodOfStretch(s, most);
   for (size_t p = 1; p <= most; ++p)
     if (repeated[p] >= kNearlyBest * best) return p;
   return 0;
+}
+
+// "ab" of "ababab": two loops with periods of 2 and 3 repeat together with one of 6.
+Sequence Primitive(const Sequence& pattern) {
+  for (size_t p = 1; 2 * p <= pattern.size(); ++p)
+    if (pattern.size() % p == 0 && std::equal(pattern.begin() + static_cast<std::ptrdiff_t>(p), pattern.end(), pattern.begin()))
+      return Sequence(pattern.begin(), pattern.begin() + static_cast<std::ptrdiff_t>(p));
+  return pattern;
 }
 
 bool Matches(const Sequence& s, size_t at, const Sequence& pattern) {
@@ -84,40 +116,42 @@ class Folder {
       : sample_(sample), lane_(lane), quantiles_(quantiles) {
     for (const SampledPass& pass : sample.passes)
       for (const SampledTrack& track : pass.tracks)
-        if (track.lane == lane && !track.instances.empty()) warps_.push_back({&pass, &track, {}, {}});
+        if (track.lane == lane && !track.instances.empty()) warps_.push_back({&pass, &track, std::vector<bool>(track.instances.size()), {}, {}});
   }
 
   std::vector<v1::LoopFold> Fold() {
     std::vector<v1::LoopFold> folds;
-    for (uint32_t depth = 0; depth < kMaxDepth && folds.size() < 2; ++depth) {
-      if (!FindPattern(depth)) continue;
-      v1::LoopFold fold;
-      const double nested = Describe(depth, &fold);
-      if (fold.iterations() < kMinLoopIterations) continue;
-      folds.push_back(std::move(fold));
-      if (nested <= kMaxLoopPeriod / 8) break;
+    for (uint32_t depth = 0; depth < kMaxDepth; ++depth) {
+      // Loops one after the other, at this depth or in what is no loop there: each is found in what the others left.
+      while (folds.size() < kMaxLoops && FindPattern(depth)) {
+        v1::LoopFold fold;
+        const double nested = Describe(depth, &fold);
+        TakeOut(depth, nested <= kMaxLoopPeriod / 8);
+        if (fold.iterations() < kMinLoopIterations || (!folds.empty() && fold.steady_share() < kLeastShare)) continue;
+        folds.push_back(std::move(fold));
+      }
     }
     return folds;
   }
 
  private:
+  // What is left beside the loops that were taken out, in order.
   Sequence RegionsOf(const Cut& warp, size_t most) const {
     Sequence s;
     s.reserve(std::min(most, warp.at.size()));
-    for (size_t i = 0; i < warp.at.size() && i < most; ++i)
-      s.push_back(warp.track->instances[warp.at[i]].region);
+    for (size_t i = 0; i < warp.at.size() && i < most; ++i) s.push_back(warp.track->instances[warp.at[i]].region);
     return s;
   }
 
   bool FindPattern(uint32_t depth) {
     const Cut* longest = nullptr;
     for (Cut& warp : warps_) {
-      warp.at = AtDepth(*warp.track, depth);
+      warp.at = AtDepth(warp, depth);
       if (longest == nullptr || warp.at.size() > longest->at.size()) longest = &warp;
     }
     if (longest == nullptr || longest->at.size() < kMinLoopIterations) return false;
     const Sequence s = RegionsOf(*longest, kMaxSearched);
-    const size_t p = PeriodOf(s);
+    size_t p = PeriodOf(s);
     if (p == 0) return false;
     // Where it repeats for longest.
     size_t begin = 0, length = 0;
@@ -129,6 +163,10 @@ class Folder {
       }
     }
     std::tuple<size_t, bool, double> best;
+    const Sequence stretch = Primitive(Sequence(s.begin() + static_cast<std::ptrdiff_t>(begin),
+                                                s.begin() + static_cast<std::ptrdiff_t>(begin + p)));
+    p = stretch.size();
+    pattern_.clear();
     for (size_t r = 0; r < p && begin + r + p <= s.size(); ++r) {
       const Sequence pattern(s.begin() + begin + r, s.begin() + begin + r + p);
       const std::vector<uint32_t> found = Occurrences(s, pattern);
@@ -142,13 +180,28 @@ class Folder {
       }
       const std::tuple<size_t, bool, double> rank(
           found.size(), absl::StartsWith(sample_.regions[pattern[0]], "wait"), MedianOf(std::move(gaps)));
-      if (!pattern_.empty() && depth == depth_ && rank <= best) continue;
+      if (!pattern_.empty() && rank <= best) continue;
       best = rank;
       pattern_ = pattern;
-      depth_ = depth;
     }
+    if (pattern_.empty()) return false;
     for (Cut& warp : warps_) warp.iterations = Occurrences(RegionsOf(warp, warp.at.size()), pattern_);
     return true;
+  }
+
+  // What belongs to iterations of the pattern is not looked at again: with what is nested in them, or (`nested` false)
+  // without, where that may be a loop of its own.
+  void TakeOut(uint32_t depth, bool nested) {
+    for (Cut& warp : warps_) {
+      const std::vector<SampledInstance>& all = warp.track->instances;
+      for (const uint32_t iteration : warp.iterations)
+        for (size_t j = 0; j < pattern_.size(); ++j) {
+          uint32_t i = warp.at[iteration + j];
+          warp.folded[i] = true;
+          if (!nested) continue;
+          while (++i < all.size() && all[i].depth > depth) warp.folded[i] = true;
+        }
+    }
   }
 
   const SampledInstance& Element(const Cut& warp, size_t iteration, size_t j) const {
@@ -292,7 +345,6 @@ class Folder {
   const absl::Span<const double> quantiles_;
   std::vector<Cut> warps_;
   Sequence pattern_;
-  uint32_t depth_ = kMaxDepth;
 };
 
 }  // namespace

@@ -149,6 +149,85 @@ TEST_CASE("the loop inside one enclosing region is found, and a loop of loops tw
   CHECK(folds[2].period_ns(1) == 100);
 }
 
+TEST_CASE("loops one after the other fold each, the longest first") {
+  SyntheticPass trace({"a", "b", "c", "d", "e", "f", "once"}, v1::CYCLES);
+  const uint32_t warp = trace.Warp("w", {});
+  uint64_t now = 0;
+  const auto loop = [&](uint64_t times, std::vector<uint32_t> regions, uint64_t each) {
+    for (uint64_t k = 0; k < times; ++k)
+      for (const uint32_t region : regions) {
+        trace.Did(warp, region, now, each - 10);
+        now += each;
+      }
+  };
+  loop(40, {0, 1}, 50);      // periods of 2, 3 and 1: together none repeats for half of the time
+  trace.Did(warp, 6, now, 90);
+  now += 100;
+  loop(30, {2, 3, 4}, 100);
+  trace.Did(warp, 6, now, 90);
+  now += 100;
+  loop(70, {5}, 40);
+  const auto folds = FoldLoops(SampleOf({trace}), {}, kQuantiles);
+  REQUIRE(folds.size() == 3);
+  const auto of = [&](const std::string& region) {
+    for (const v1::LoopFold& fold : folds)
+      if (std::find(fold.regions().begin(), fold.regions().end(), region) != fold.regions().end()) return fold;
+    return v1::LoopFold();
+  };
+  CHECK(of("a").regions_size() == 2);
+  CHECK(of("a").iterations() == 40);
+  CHECK(of("a").period_ns(1) == 100);
+  CHECK(of("c").regions_size() == 3);
+  CHECK(of("c").iterations() == 30);
+  CHECK(of("c").period_ns(1) == 300);
+  CHECK(of("c").prologue_ns(1) == 4100);
+  CHECK(of("f").iterations() == 70);
+  CHECK(of("f").period_ns(1) == 40);
+}
+
+TEST_CASE("two loops of which neither is half, and whose periods repeat together, are two") {
+  SyntheticPass trace({"a", "b", "c", "d", "e"}, v1::CYCLES);
+  const uint32_t warp = trace.Warp("w", {});
+  uint64_t now = 0;
+  for (uint64_t k = 0; k < 45; ++k, now += 200) trace.Did(warp, 0, now, 90), trace.Did(warp, 1, now + 100, 90);
+  for (uint64_t k = 0; k < 30; ++k, now += 300)
+    for (uint32_t region = 2; region < 5; ++region) trace.Did(warp, region, now + 100 * (region - 2), 90);
+  const auto folds = FoldLoops(SampleOf({trace}), {}, kQuantiles);
+  REQUIRE(folds.size() == 2);
+  CHECK(folds[0].regions_size() + folds[1].regions_size() == 5);
+}
+
+TEST_CASE("what comes once a tile between the loops of tiles repeats with the tiles") {
+  SyntheticPass trace({"load", "mma", "store"}, v1::CYCLES);
+  const uint32_t warp = trace.Warp("w", {});
+  uint64_t now = 0;
+  for (int tile = 0; tile < 5; ++tile) {
+    for (int k = 0; k < 20; ++k, now += 100) trace.Did(warp, 0, now, 40), trace.Did(warp, 1, now + 40, 50);
+    trace.Did(warp, 2, now, 490);
+    now += 500;
+  }
+  const auto folds = FoldLoops(SampleOf({trace}), {}, kQuantiles);
+  REQUIRE(folds.size() == 2);
+  CHECK(folds[0].iterations() == 100);
+  CHECK(folds[0].period_ns(1) == 100);
+  CHECK(folds[1].regions(0) == "store");
+  CHECK(folds[1].iterations() == 5);
+  CHECK(folds[1].period_ns(1) == 2500);
+}
+
+TEST_CASE("a loop behind a loop is found where one of them is in a region") {
+  SyntheticPass trace({"a", "main", "k"}, v1::CYCLES);
+  const uint32_t warp = trace.Warp("w", {});
+  for (uint64_t k = 0; k < 10; ++k) trace.Did(warp, 0, 100 * k, 90);
+  trace.Did(warp, 1, 1000, 3000);
+  for (uint64_t k = 0; k < 25; ++k) trace.Did(warp, 2, 1000 + 100 * k, 90);
+  const auto folds = FoldLoops(SampleOf({trace}), {}, kQuantiles);
+  REQUIRE(folds.size() == 2);
+  CHECK(folds[0].regions(0) == "a");
+  CHECK(folds[1].regions(0) == "k");
+  CHECK(folds[1].iterations() == 25);
+}
+
 TEST_CASE("what does not repeat is no loop, nor are three times") {
   SyntheticPass trace({"a", "b", "c", "d", "e", "f"}, v1::CYCLES);
   const uint32_t one = trace.Warp("straight", {.warp = 0});
