@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "server/analysis/sass.h"
 #include "server/analysis/synthetic.h"
 #include "server/analysis/test_job.h"
@@ -289,6 +290,26 @@ TEST_CASE("times of other code are not divided by counts of this one") {
   bool said = false;
   for (const std::string& note : costs.basis().notes()) said |= absl::StrContains(note, "ran other code");
   CHECK(said);
+}
+
+TEST_CASE("hundreds of regions in each other are told apart") {
+  std::vector<std::string> names;
+  for (int i = 0; i < 300; ++i) names.push_back(absl::StrCat("r", i));
+  SyntheticPass pass(names, v1::CYCLES, 0.5);
+  const uint32_t track = pass.Thread("w");
+  for (uint32_t i = 0; i < 150; ++i) {
+    pass.Did(track, i, 1000 * i, 100);
+    pass.Did(track, 299 - i, 1000 * i + 10, 20);
+  }
+  TestJob job;
+  job.Pass("scopes").Add(LaunchTable({{"k()", 1000, kCode}})).Trace(pass.Chunks());
+  const auto costs = MakeRegionCosts(job.Gather(), {});
+  REQUIRE(costs.ok());
+  CHECK(costs->regions_size() == 300);
+  for (const v1::RegionCost& row : costs->regions()) {
+    CHECK(row.cycles_exclusive() == (row.parent().empty() ? 80 : 20));
+    if (!row.parent().empty()) CHECK(std::stoi(row.region().substr(1)) + std::stoi(row.parent().substr(1)) == 299);
+  }
 }
 
 TEST_CASE("NaN, columns that are missing and unreadable code do no harm") {

@@ -1,6 +1,7 @@
 #include "server/analysis/region_times.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -15,6 +16,7 @@ namespace sextant::analysis {
 namespace {
 
 constexpr size_t kMaxDurations = 1 << 18;   // of a region kept for its quantiles
+constexpr uint32_t kGridSide = 128;         // regions that are found without hashing
 
 // A region that is open on a track, and where what nests in it is subtracted.
 struct Open {
@@ -24,12 +26,21 @@ struct Open {
   RegionTime* of_warp = nullptr;   // null: not asked for
 };
 
+// Times by region and enclosing region of one role, or of one of its warps. What events ask for is an index away.
+struct Grid {
+  std::string role;
+  int32_t warp = -1;
+  std::vector<std::vector<RegionTime*>> by_parent;   // [enclosing region + 1][region], of the first kGridSide; null: not seen
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, RegionTime*> others;
+};
+
 struct TrackState {
   std::vector<Open> open;
   uint64_t first = UINT64_MAX, last = 0;
   std::string role;
-  uint32_t role_id = 0;
   uint32_t warp = 0;
+  Grid* of_role = nullptr;
+  Grid* of_warp = nullptr;   // null: not asked for
 };
 
 // One pass.
@@ -59,15 +70,18 @@ class Reader {
         state.role = LaneName(chunk.header, track);
         if (track.role >= static_cast<uint32_t>(chunk.header.roles_size()) || chunk.header.roles(static_cast<int>(track.role)).empty())
           unnamed_.insert(state.role);
-        state.role_id = roles_.try_emplace(state.role, static_cast<uint32_t>(roles_.size())).first->second;
         state.warp = track.warp;
+        state.of_role = GridOf(state.role, -1);
+        if (by_warp_) state.of_warp = GridOf(state.role, static_cast<int32_t>(track.warp));
       }
-      std::vector<uint32_t> order(slice.count);
-      for (uint32_t i = 0; i < slice.count; ++i) order[i] = slice.begin + i;
-      std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+      // Enclosing regions first. Recorders leave them so, but for those that begin together.
+      order_.resize(slice.count);
+      std::iota(order_.begin(), order_.end(), slice.begin);
+      const auto before = [&](uint32_t a, uint32_t b) {
         return chunk.start[a] != chunk.start[b] ? chunk.start[a] < chunk.start[b] : chunk.duration[a] > chunk.duration[b];
-      });
-      for (const uint32_t i : order) Add(chunk.start[i], chunk.duration[i], local[chunk.region[i]], &state);
+      };
+      if (!std::is_sorted(order_.begin(), order_.end(), before)) std::stable_sort(order_.begin(), order_.end(), before);
+      for (const uint32_t i : order_) Add(chunk.start[i], chunk.duration[i], local[chunk.region[i]], &state);
     }
   }
 
@@ -98,8 +112,8 @@ class Reader {
     Open& open = track->open.emplace_back();
     open.end = end;
     open.region = region;
-    open.of_role = TimeOf(*track, region, above.region, -1);
-    if (by_warp_) open.of_warp = TimeOf(*track, region, above.region, static_cast<int32_t>(track->warp));
+    open.of_role = TimeOf(track->of_role, region, above.region);
+    if (by_warp_) open.of_warp = TimeOf(track->of_warp, region, above.region);
     for (RegionTime* const time : {open.of_role, open.of_warp})
       if (time != nullptr) time->Add(cycles);
     for (RegionTime* const time : {above.of_role, above.of_warp})
@@ -108,21 +122,38 @@ class Reader {
     track->last = std::max(track->last, end);
   }
 
-  RegionTime* TimeOf(const TrackState& track, uint32_t region, uint32_t parent, int32_t warp) {
-    RegionTime*& known = times_[std::make_tuple(track.role_id, region, parent, warp)];
-    if (known == nullptr)
-      known = &out_->regions[{track.role, names_[region], parent == UINT32_MAX ? "" : names_[parent], warp}];
-    return known;
+  Grid* GridOf(const std::string& role, int32_t warp) {
+    Grid& grid = grids_[{role, warp}];
+    grid.role = role;
+    grid.warp = warp;
+    return &grid;
+  }
+
+  RegionTime* TimeOf(Grid* grid, uint32_t region, uint32_t parent) {
+    const uint32_t row = parent == UINT32_MAX ? 0 : parent + 1;
+    RegionTime** time = nullptr;
+    if (row < kGridSide && region < kGridSide) {
+      if (row >= grid->by_parent.size()) grid->by_parent.resize(row + 1);
+      std::vector<RegionTime*>& times = grid->by_parent[row];
+      if (region >= times.size()) times.resize(region + 1);
+      time = &times[region];
+    } else {
+      time = &grid->others[{row, region}];
+    }
+    if (*time == nullptr)
+      *time = &out_->regions[{grid->role, names_[region], parent == UINT32_MAX ? "" : names_[parent], grid->warp}];
+    return *time;
   }
 
   const bool by_warp_;
   RegionTimes* const out_;
   double ns_per_cycle_ = 0;
   std::set<std::string> unnamed_;
-  absl::flat_hash_map<std::string, uint32_t> ids_, roles_;
+  absl::flat_hash_map<std::string, uint32_t> ids_;
   std::vector<std::string> names_;
   absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t>, TrackState> tracks_;
-  absl::flat_hash_map<std::tuple<uint32_t, uint32_t, uint32_t, int32_t>, RegionTime*> times_;   // std::map keeps addresses
+  std::map<std::pair<std::string, int32_t>, Grid> grids_;   // keeps addresses, as out_->regions does
+  std::vector<uint32_t> order_;
   absl::flat_hash_set<uint32_t> launches_;
   absl::flat_hash_set<std::pair<uint32_t, uint32_t>> ctas_;
 };
@@ -208,7 +239,7 @@ void RegionTime::Thin() {
 }
 
 void RegionTime::Add(double duration) {
-  if (instances % stride == 0) {
+  if ((instances & (stride - 1)) == 0) {   // a power of two
     durations.push_back(duration);
     if (durations.size() > kMaxDurations) {
       Thin();
