@@ -43,6 +43,10 @@ bool LookedInto(const Facts& facts) {
   return (facts.timeline && !facts.timeline->regions().empty()) || (facts.costs && !facts.costs->regions().empty());
 }
 
+bool AsksForRegions(const Rule& rule, const v1::Abstention& abstention) {
+  return abstention.pass() == "scopes" || rule.name == absl::string_view("critical-region");
+}
+
 // Names the rivals of each finding about one kernel. What all save together, as a share of the kernel's time; 0: nothing.
 double SettleRivals(const Facts& facts, std::vector<Weighed*> findings) {
   // Fewer accesses in a region of the critical path save of that region's time.
@@ -145,6 +149,8 @@ v1::Diagnosis Diagnose(absl::Span<const Facts> kernels, uint32_t top) {
                            .order = weighed.size()});
       }
       for (v1::Abstention& abstention : judgement.abstentions) {
+        // What regions would tell is asked of the kernels that somebody looks into.
+        if (some_looked_into && !LookedInto(facts) && AsksForRegions(rule, abstention)) continue;
         if (kernels.size() > 1 && !facts.kernel.empty())
           abstention.set_question(absl::StrCat(KernelTitle(facts.kernel), ": ", abstention.question()));
         if (asked.insert(abstention.question()).second) abstentions.push_back(std::move(abstention));

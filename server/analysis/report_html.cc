@@ -89,7 +89,7 @@ std::string ReportHtml(const v1::Report& report) {
     for (const v1::Picture& picture : section.pictures())
       absl::StrAppend(&out, "<figure>", picture.svg(), "<figcaption>", HtmlText(picture.caption()), "</figcaption></figure>");
     for (const v1::Table& table : section.tables()) AddTable(table, &out);
-    if (!section.text().empty()) absl::StrAppend(&out, "<pre>", HtmlText(section.text()), "</pre>");
+    if (!section.text().empty() && section.pictures().empty()) absl::StrAppend(&out, "<pre>", HtmlText(section.text()), "</pre>");
     if (section.notes().empty()) continue;
     absl::StrAppend(&out, "<ul class=\"mute\">");
     for (const std::string& note : section.notes()) absl::StrAppend(&out, "<li>", HtmlText(note), "</li>");

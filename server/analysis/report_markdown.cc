@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,14 @@ void AddTable(const v1::Table& table, std::string* text) {
     for (const v1::Cell& cell : row.cells()) absl::StrAppend(text, " ", MarkdownText(cell.text()), " |");
   }
   absl::StrAppend(text, "\n");
+}
+
+// A block of code; a fence longer than any run of backticks in it, so nothing in it ends it.
+std::string Fenced(const std::string& text) {
+  size_t longest = 0, run = 0;
+  for (const char c : text) longest = std::max(longest, run = c == '`' ? run + 1 : 0);
+  const std::string fence(std::max<size_t>(3, longest + 1), '`');
+  return absl::StrCat(fence, "text\n", text, text.back() == '\n' ? "" : "\n", fence, "\n");
 }
 
 }  // namespace
@@ -49,6 +58,7 @@ std::string ReportMarkdown(const v1::Report& report) {
     if (!section.summary().empty()) absl::StrAppend(&text, "\n", MarkdownText(section.summary()), "\n");
     if (!section.pass_ids().empty())
       absl::StrAppend(&text, "\nFrom passes ", PassNames({section.pass_ids().begin(), section.pass_ids().end()}), ".\n");
+    if (!section.text().empty()) absl::StrAppend(&text, "\n", Fenced(section.text()));
     for (const v1::Table& table : section.tables()) AddTable(table, &text);
     for (const std::string& note : section.notes()) absl::StrAppend(&text, "\n* ", MarkdownText(note), "\n");
   }

@@ -154,6 +154,7 @@ void LatencyBound(const Facts& facts, Judgement* out) {
   for (const auto& [reason, fact] : stalls) {
     if (fact->value < 0.1) break;
     finding->add_evidence(fact->evidence);
+    if (reason == "barrier" && ParksAtBarriers(facts)) continue;
     if (std::string advice = Advice(facts, reason); !advice.empty()) finding->add_try_this(std::move(advice));
   }
   if (stalls.empty())
@@ -239,8 +240,6 @@ void LowTensorUse(const Facts& facts, Judgement* out) {
   const auto stalls = LargestStalls(facts, 1);
   if (!stalls.empty()) finding->add_evidence(stalls.front().second->evidence);
   finding->add_try_this("keep the next products' operands ready: more stages, larger tiles along K, warp specialisation");
-  if (!stalls.empty())
-    if (std::string advice = Advice(facts, stalls.front().first); !advice.empty()) finding->add_try_this(std::move(advice));
 }
 
 void LaunchBound(const Facts& facts, Judgement* out) {

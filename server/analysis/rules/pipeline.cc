@@ -104,7 +104,7 @@ void ExposedLatency(const Facts& facts, Judgement* out) {
                                           "all of that time hidden")};
       v1::Finding* finding = out->Say(
           absl::StrCat("Exposed latency: ", Percent(share.share()), " of the critical path is the time from a signal to the "
-                       "end of \"", share.region(), "\" of role ", share.role(),
+                       "end of \"", share.region(), "\" of ", RoleWords(share.role()),
                        round ? "; the path goes round the ring of stages, so all of them are in flight" : ""),
           facts.path->basis().abstentions().empty() ? "high" : "medium", Within(LeftInside(facts), std::move(saving)),
           {&on_path});
@@ -191,16 +191,6 @@ void LongestRegion(const Facts& facts, Judgement* out) {
   }
 }
 
-// Roles that were recorded, in the timeline or in the costs.
-size_t RolesRecorded(const Facts& facts) {
-  std::set<std::string> roles;
-  if (facts.timeline)
-    for (const v1::RegionAggregate& one : facts.timeline->regions()) roles.insert(one.role());
-  if (facts.costs)
-    for (const v1::RegionCost& one : facts.costs->regions()) roles.insert(one.role());
-  return roles.size();
-}
-
 void BarrierImbalance(const Facts& facts, Judgement* out) {
   constexpr char kQuestion[] = "whether warps wait for each other at barriers";
   const auto stall = facts.stalls.find("barrier");
@@ -276,7 +266,7 @@ void RoleStarvation(const Facts& facts, Judgement* out) {
     Fact fact;
     fact.value = share;
     fact.pass_ids = passes;
-    fact.evidence = absl::StrCat("region costs: role ", role, " waits ", Percent(share), " of its time (",
+    fact.evidence = absl::StrCat("region costs: ", RoleWords(role), " waits ", Percent(share), " of its time (",
                                  PassNames(passes), ")");
     v1::Finding* finding = out->Say(
         absl::StrCat("Role starvation: ", role, " waits ", Percent(share), " of its time, most in \"", longest[role], "\""),
@@ -373,7 +363,7 @@ void VaryingRegion(const Facts& facts, Judgement* out) {
   for (const v1::VarianceComponent& one : most->components())
     if (one.share() >= 0.3 && one.source() != "rest")
       absl::StrAppend(&from, from.empty() ? "; most of it between " : ", ", one.source(), " (", Percent(one.share()), ")");
-  v1::Finding* finding = out->Say(absl::StrCat("Variation: \"", most->region(), "\" of role ", most->role(), " spreads by ",
+  v1::Finding* finding = out->Say(absl::StrCat("Variation: \"", most->region(), "\" of ", RoleWords(most->role()), " spreads by ",
                                                Percent(most->spread()), from),
                                   most->count() >= 100 ? "high" : "medium", {}, {&spread});
   finding->set_region(most->region());

@@ -17,7 +17,6 @@ constexpr double kVaries = 0.25;              // of a region's duration
 constexpr uint64_t kEnoughInstances = 10;
 constexpr double kAligned = 0.9;
 
-std::string RoleText(const std::string& role) { return role.empty() ? "(unnamed)" : role; }
 
 std::vector<int64_t> PassesOf(const v1::Timeline& timeline) {
   std::vector<int64_t> ids;
@@ -54,8 +53,8 @@ void LargestRegion(const Facts& facts, Judgement* out) {
   fact.pass_ids = PassesOf(*facts.timeline);
   fact.evidence = absl::StrCat("timeline: ", largest->region(), ", ", Count(largest->count()), " instances, ",
                                Duration(largest->sum_ns()), " in all (", PassNames(fact.pass_ids), ")");
-  out->Say(absl::StrFormat("Region %s takes the largest share of the time recorded in role %s: %.0f %%", largest->region(),
-                           RoleText(largest->role()), 100 * share),
+  out->Say(absl::StrFormat("Region %s takes the largest share of the time recorded in %s: %.0f %%", largest->region(),
+                           RoleWords(largest->role()), 100 * share),
            "high", {}, {&fact})
       ->set_region(largest->region());
 }
@@ -81,7 +80,7 @@ void SpreadRegion(const Facts& facts, Judgement* out) {
                                Duration(variable->duration_ns(median)), ", highest ",
                                Duration(variable->duration_ns(variable->duration_ns_size() - 1)), " over ", Count(variable->count()),
                                " instances (", PassNames(fact.pass_ids), ")");
-  out->Say(absl::StrCat("Region ", variable->region(), " of role ", RoleText(variable->role()), " varies most"),
+  out->Say(absl::StrCat("Region ", variable->region(), " of ", RoleWords(variable->role()), " varies most"),
            variable->count() >= 100 ? "high" : "medium", {}, {&fact})
       ->set_region(variable->region());
 }
@@ -103,6 +102,7 @@ void PassesDiffer(const Facts& facts, Judgement* out) {
   if (!facts.timeline) return;
   const v1::Timeline& timeline = *facts.timeline;
   const int median = MedianAt(timeline);
+  if (timeline.origin() == v1::SINCE_CTA) return;   // between launches the host sets the pace; noise has the kernel's own
   if (timeline.span_ns_size() < 3 || timeline.passes() < kEnoughPasses || !(timeline.span_ns(median) > 0)) return;
   Fact fact;
   fact.value = (timeline.span_ns(timeline.span_ns_size() - 1) - timeline.span_ns(0)) / timeline.span_ns(median);
@@ -124,7 +124,7 @@ void Alignment(const Facts& facts, Judgement* out) {
     fact.value = lane.alignment_confidence();
     fact.pass_ids = PassesOf(*facts.timeline);
     fact.evidence = absl::StrCat("timeline: ", lane.alignment());
-    out->Say(absl::StrFormat("Instances of role %s can be compared over passes only in part (alignment confidence %.2f)", lane.role(),
+    out->Say(absl::StrFormat("Instances of %s can be compared over passes only in part (alignment confidence %.2f)", RoleWords(lane.role()),
                              lane.alignment_confidence()),
              "high", {}, {&fact});
   }

@@ -63,6 +63,8 @@ absl::Span<const Rule> RecordingRules();
 
 // Parts of sentences. "45 %".
 std::string Percent(double share);
+// "role consumer"; a role that was inferred, or all warps, as it is: "role 0 (load, dot)", "all warps"; "the unnamed role".
+std::string RoleWords(const std::string& role);
 // "2.5 to 12 %", "at most 12 %".
 std::string SavingText(double least, double most);
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/analysis/rules/rule.h"
@@ -48,6 +49,11 @@ absl::Span<const Rule> Rules() {
 std::string Percent(double share) {
   const double percent = 100 * share;
   return absl::StrFormat("%.*f %%", std::abs(percent) < 9.95 ? 1 : 0, percent);
+}
+
+std::string RoleWords(const std::string& role) {
+  if (role.empty()) return "the unnamed role";
+  return absl::StartsWith(role, "role ") || absl::StartsWith(role, "all ") ? role : absl::StrCat("role ", role);
 }
 
 std::string SavingText(double least, double most) {

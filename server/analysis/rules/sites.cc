@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -85,6 +86,25 @@ std::string PlaceText(const StalledPlace& place) {
                       : store                ? absl::StrCat(", until ", site.waits_for, " has read its registers")
                                              : absl::StrCat(", for ", site.waits_for),
                       " (", Percent(place.samples), " of the kernel's samples)");
+}
+
+size_t RolesRecorded(const Facts& facts) {
+  std::set<std::string> roles;
+  if (facts.timeline)
+    for (const v1::RegionAggregate& one : facts.timeline->regions()) roles.insert(one.role());
+  if (facts.costs)
+    for (const v1::RegionCost& one : facts.costs->regions()) roles.insert(one.role());
+  return roles.size();
+}
+
+bool ParksAtBarriers(const Facts& facts) {
+  if (RolesRecorded(facts) < 2) return false;
+  double inside = 0, outside = 0;
+  for (const CodeSite& site : facts.sites) {
+    const double samples = absl::StartsWith(site.opcode, "WARPGROUP") ? 0 : StalledFor(site, "barrier");
+    (site.region.empty() ? outside : inside) += samples;
+  }
+  return outside > inside;
 }
 
 std::string StallOfRegion(const Facts& facts, absl::string_view region, double* share) {

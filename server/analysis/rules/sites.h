@@ -26,6 +26,11 @@ std::string PlaceText(const StalledPlace& place);
 // What the reason asks for at this place (none: in general); null: nothing that helps in general.
 const char* RemedyOf(absl::string_view stall, const StalledPlace& place);
 
+// Whether warps with roles stand at barriers outside their regions: where a role begins or ends that delays nobody.
+bool ParksAtBarriers(const Facts& facts);
+// Roles that were recorded, in the timeline or in the costs.
+size_t RolesRecorded(const Facts& facts);
+
 // The reason that most samples of the region name, "selected" apart; "" without samples. Its share of the region's
 // samples goes to `share`.
 std::string StallOfRegion(const Facts& facts, absl::string_view region, double* share);

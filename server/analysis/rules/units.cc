@@ -74,7 +74,7 @@ Left LeftBy(const Facts& facts, double active, double spread) {
   if (facts.roofline)
     for (const v1::RooflinePoint& point : facts.roofline->points())
       if (point.region().empty() && !point.bound_by().empty())
-        take(point.share() / spread, absl::StrCat("the work takes at the roofline (", point.bound_by(), ")"));
+        take(point.share() / spread, absl::StrCat("the work takes at the roofline (", point.bound_by(), spread < 0.995 ? ", of the SMs that have CTAs)" : ")"));
   return left;
 }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/analysis/pictures/path_picture.h"
+#include "server/analysis/pictures/text_pictures.h"
 #include "server/analysis/rules/rule.h"
 #include "server/analysis/sections/section.h"
 #include "server/analysis/text.h"
@@ -50,7 +51,7 @@ void WriteCriticalPath(const ReportInputs& inputs, v1::ReportSection* out) {
       Say(out, absl::StrCat(
                    inputs.kernels.size() > 1 ? absl::StrCat(KernelTitle(facts.kernel), ": of the ") : "Of the ",
                    Duration(middle.span_ns()), " of the ", Quantile(middle.quantile()), " CTA, ", ShareText(most.share()),
-                   " is \"", Shown(most.region()), "\" of role ", Shown(most.role()), ". ",
+                   " is \"", Shown(most.region()), "\" of ", Shown(RoleWords(most.role())), ". ",
                    path.path_changes() ? "Slow runs take another way than fast ones."
                                        : "Slow runs take the same way as fast ones."));
     }
@@ -58,6 +59,7 @@ void WriteCriticalPath(const ReportInputs& inputs, v1::ReportSection* out) {
     picture->set_name(absl::StrCat("path-", out->pictures_size()));
     picture->set_caption(absl::StrCat("Shares of the critical path of ", KernelTitle(facts.kernel), ", and what shortening a region would save"));
     picture->set_svg(DrawPath(path));
+    AddText(inputs, facts, absl::StrCat("shares of the ", Quantile(middle.quantile()), " path of ", Duration(middle.span_ns())), TextPath(middle), out);
 
     TableWriter shares(out, TableName(inputs, facts, "shares of the critical path"));
     Shares(path, &shares);

@@ -18,8 +18,7 @@ void WriteKernels(const ReportInputs& inputs, v1::ReportSection* out) {
                         inputs.kernel_times.size() == 1 ? " kernel was launched." : " kernels were launched."));
   for (const Facts& facts : inputs.kernels) {
     if (!facts.idle_share.known()) continue;
-    Say(out, absl::StrCat("From the first launch to the end of the last the GPU was idle ",
-                          Percent(facts.idle_share.value), " of the time."));
+    Say(out, absl::StrCat("Gaps of less than 100 µs between them are ", Percent(facts.idle_share.value), " of their time and the gaps'."));
     StandsOn(facts.idle_share, out);
     break;
   }

@@ -47,7 +47,7 @@ void WriteLoops(const ReportInputs& inputs, v1::ReportSection* out) {
       }
       loops.End(out);
       const v1::LoopFold& first = timeline.loops(0);
-      Say(out, absl::StrCat("Role ", Shown(first.role()), " repeats ", Shown(absl::StrJoin(first.regions(), " → ")), " ",
+      Say(out, absl::StrCat(Shown(RoleWords(first.role())), " repeats ", Shown(absl::StrJoin(first.regions(), " → ")), " ",
                             Count(first.iterations()), " times, every ", At(first.period_ns(), median), "."));
     }
     if (timeline.overlaps().empty()) continue;

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/analysis/pictures/heat_picture.h"
+#include "server/analysis/pictures/text_pictures.h"
 #include "server/analysis/sections/section.h"
 #include "server/analysis/text.h"
 
@@ -31,6 +32,7 @@ void WriteOccupancy(const ReportInputs& inputs, v1::ReportSection* out) {
                                         map.sms().empty() ? " of the device" : " by SM", " over time since the launch"));
       picture->set_svg(DrawHeatMap(map));
     }
+    AddText(inputs, facts, "over time since the launch", TextOccupancy(occupancy), out);
     TableWriter numbers(out, TableName(inputs, facts, "occupancy"));
     numbers.Column("what").Column("value");
     numbers.Row({"CTAs recorded", absl::StrCat(Count(occupancy.ctas_seen()), " of ", Count(occupancy.ctas()))});

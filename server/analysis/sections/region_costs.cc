@@ -9,16 +9,6 @@
 namespace sextant::analysis {
 namespace {
 
-// "memory 40 %, FFMA 30 %".
-std::string Top(const google::protobuf::RepeatedPtrField<v1::NamedShare>& shares, int most) {
-  std::string text;
-  for (int i = 0; i < std::min(most, shares.size()); ++i) {
-    if (shares.Get(i).share() < 0.01) break;
-    absl::StrAppend(&text, text.empty() ? "" : ", ", Shown(shares.Get(i).name()), absl::StrFormat(" %.0f %%", 100 * shares.Get(i).share()));
-  }
-  return text;
-}
-
 std::string Number(double value) { return std::isnan(value) ? "–" : Figure(value); }
 
 }  // namespace
@@ -43,7 +33,7 @@ void WriteRegionCosts(const ReportInputs& inputs, v1::ReportSection* out) {
       table.Row({Shown(cost.role()), cost.parent().empty() ? Shown(cost.region()) : absl::StrCat("↳ ", Shown(cost.region())),
                  Count(cost.instances()), middle < cost.cycles_size() ? Number(cost.cycles(middle)) : "–",
                  ShareText(cost.time_share()), Number(cost.instructions_exclusive()), Number(cost.ipc_exclusive()),
-                 ShareText(cost.issue_share()), Top(cost.mix(), 3), Top(cost.stalls(), 3),
+                 ShareText(cost.issue_share()), TopShares(cost.mix(), 3), TopShares(cost.stalls(), 3),
                  absl::StrCat(Number(cost.confidence()), cost.why().empty() ? "" : absl::StrCat(": ", cost.why()))});
     }
     table.End(out);

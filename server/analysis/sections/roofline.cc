@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/analysis/pictures/roofline_picture.h"
+#include "server/analysis/pictures/text_pictures.h"
 #include "server/analysis/sections/section.h"
 #include "server/analysis/text.h"
 
@@ -34,6 +35,7 @@ void WriteRoofline(const ReportInputs& inputs, v1::ReportSection* out) {
       picture->set_caption(absl::StrCat("Roofline of ", KernelTitle(facts.kernel), ": work per second over work per byte, both logarithmic"));
       picture->set_svg(DrawRoofline(roofline));
     }
+    AddText(inputs, facts, "speed of light: % of peak", TextUnits(roofline), out);
     if (!roofline.points().empty()) {
       TableWriter points(out, TableName(inputs, facts, "roofline"));
       points.Column("of").Column("level").Column("work a launch", "FLOP").Column("bytes a launch").Column("intensity", "FLOP/B")

@@ -24,7 +24,7 @@ struct ReportInputs {
   std::vector<v1::NamedShare> kernel_times;             // all kernels: ns a pass and share; most first
 };
 
-// Adds to `out`, whose name and title are set. A section without summary, tables, text and pictures is left out.
+// Adds to `out`, whose name and title are set. A section without summary, tables, text, pictures and notes is left out.
 struct Section {
   const char* name;      // "critical-path"
   const char* title;
@@ -40,6 +40,7 @@ void WriteKernels(const ReportInputs& inputs, v1::ReportSection* out);
 void WriteTimeline(const ReportInputs& inputs, v1::ReportSection* out);
 void WriteLoops(const ReportInputs& inputs, v1::ReportSection* out);
 void WriteCriticalPath(const ReportInputs& inputs, v1::ReportSection* out);
+void WriteHotspots(const ReportInputs& inputs, v1::ReportSection* out);
 void WriteRegionCosts(const ReportInputs& inputs, v1::ReportSection* out);
 void WriteVariation(const ReportInputs& inputs, v1::ReportSection* out);
 void WriteOccupancy(const ReportInputs& inputs, v1::ReportSection* out);
@@ -57,6 +58,8 @@ inline constexpr int kMaxRows = 60;              // of a table, unless it says o
 
 // "38.5 %"; "–" for NaN.
 std::string ShareText(double share);
+// "memory 40 %, FFMA 30 %": the first of them, down to 1 %.
+std::string TopShares(const google::protobuf::RepeatedPtrField<v1::NamedShare>& shares, int most);
 
 class TableWriter {
  public:
@@ -89,6 +92,8 @@ void StandsOn(const Fact& fact, v1::ReportSection* out);
 void NotesOf(const v1::Basis& basis, v1::ReportSection* out);
 // Appends a sentence to the summary.
 void Say(v1::ReportSection* out, absl::string_view sentence);
+// Adds a picture of text, under the kernel's name where the report has several. HTML shows the section's pictures instead.
+void AddText(const ReportInputs& inputs, const Facts& facts, absl::string_view title, absl::string_view text, v1::ReportSection* out);
 // "kernel: name" where the report has several kernels, else name.
 std::string TableName(const ReportInputs& inputs, const Facts& facts, absl::string_view name);
 

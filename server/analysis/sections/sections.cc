@@ -13,6 +13,7 @@ absl::Span<const Section> Sections() {
       {"timeline", "Statistical timeline", WriteTimeline},
       {"loops", "Loops and overlap", WriteLoops},
       {"critical-path", "Critical path", WriteCriticalPath},
+      {"hotspots", "Hot lines and instructions", WriteHotspots},
       {"region-costs", "Instructions and stalls of regions", WriteRegionCosts},
       {"variation", "What varies", WriteVariation},
       {"occupancy", "Occupancy, waves, tail", WriteOccupancy},
@@ -29,6 +30,15 @@ absl::Span<const Section> Sections() {
 
 std::string ShareText(double share) {
   return std::isfinite(share) ? absl::StrFormat("%.1f %%", 100 * share) : "–";
+}
+
+std::string TopShares(const google::protobuf::RepeatedPtrField<v1::NamedShare>& shares, int most) {
+  std::string text;
+  for (int i = 0; i < std::min(most, shares.size()); ++i) {
+    if (!(shares.Get(i).share() >= 0.01)) break;
+    absl::StrAppend(&text, text.empty() ? "" : ", ", Shown(shares.Get(i).name()), absl::StrFormat(" %.0f %%", 100 * shares.Get(i).share()));
+  }
+  return text;
 }
 
 void TableWriter::Row(const std::vector<std::string>& cells) {
@@ -77,6 +87,11 @@ void NotesOf(const v1::Basis& basis, v1::ReportSection* out) {
 
 void Say(v1::ReportSection* out, absl::string_view sentence) {
   out->set_summary(absl::StrCat(out->summary(), out->summary().empty() ? "" : " ", sentence));
+}
+
+void AddText(const ReportInputs& inputs, const Facts& facts, absl::string_view title, absl::string_view text, v1::ReportSection* out) {
+  if (text.empty()) return;
+  out->set_text(absl::StrCat(out->text(), out->text().empty() ? "" : "\n", TableName(inputs, facts, title), "\n", text));
 }
 
 std::string TableName(const ReportInputs& inputs, const Facts& facts, absl::string_view name) {

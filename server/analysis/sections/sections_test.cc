@@ -10,6 +10,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/analysis/diagnosis.h"
 #include "server/analysis/report.h"
 #include "tests/catch.h"
@@ -97,6 +98,12 @@ struct Whole {
         "loops { role: 'producer' regions: '", name, "' iterations: 32 period_ns: [400, 410, 420] prologue_ns: [1, 2, 3] epilogue_ns: [1, 2, 3] "
         "steady_ns: [9000, 9100, 9200] steady_share: 0.9 } "
         "overlaps { role: 'producer' region: '", name, "' other_role: 'consumer' busy_ns: 9000 both_ns: 6000 hidden_share: 0.667 exposed_ns: 3000 }"));
+    facts.lines = Parse<v1::Hotspots>(absl::StrCat(
+        kBasis, "by: 'line' total_samples: 1000 hotspots { name: 'gemm.cu:12' text: 'c += a * b;' samples: 400 share: 0.4 executed: 2048 parent: '", name,
+        "' stalls { name: 'long_scoreboard' value: 300 share: 0.75 } } hotspots { name: 'gemm.cu:9' samples: 4 share: 0.004 }"));
+    CodeSite& site = facts.sites.emplace_back();
+    site = {.pc = 0x2f0, .opcode = "FFMA", .where = "gemm.cu:12", .region = name, .samples = 0.4, .stalls = {{"long_scoreboard", 0.3}, {"selected", 0.1}},
+            .executed = 2048, .waits_for = "LDG.E at gemm.cu:11", .awaited = "LDG", .pass_ids = {3}};
     kernels.push_back(std::move(facts));
     diagnosis = Diagnose(kernels, 0);
     certificates.push_back(Parse<v1::Perturbation>(
@@ -172,8 +179,20 @@ TEST_CASE("what a workload named is data in every format, and cut") {
   CHECK(absl::StrContains(report.html(), "&lt;script&gt;"));
   CHECK(report.title().size() < 300);
   const v1::Report text = whole.Make();
-  CHECK_FALSE(absl::StrContains(text.markdown(), "<script>"));
-  CHECK_FALSE(absl::StrContains(text.markdown(), "[y](z)"));   // both brackets are escaped
+  // Nothing in a fence ends it, and outside of fences both brackets are escaped.
+  bool fenced = false;
+  int fences = 0;
+  for (const absl::string_view line : absl::StrSplit(text.markdown(), '\n')) {
+    if (absl::StartsWith(line, "```")) {
+      fenced = !fenced;
+      ++fences;
+    } else if (!fenced) {
+      CHECK_FALSE(absl::StrContains(line, "<script>"));
+      CHECK_FALSE(absl::StrContains(line, "[y](z)"));
+    }
+  }
+  CHECK(fences >= 8);
+  CHECK_FALSE(fenced);
   // Many and long names do not lengthen the short text beyond its limit.
   Whole many(std::string(2000, 'x'));
   for (int i = 0; i < 500; ++i) *many.diagnosis.add_findings() = many.diagnosis.findings(0);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "server/analysis/pictures/text_pictures.h"
 #include "server/analysis/pictures/timeline_picture.h"
 #include "server/analysis/rules/rule.h"
 #include "server/analysis/sections/section.h"
@@ -35,6 +36,7 @@ void WriteTimeline(const ReportInputs& inputs, v1::ReportSection* out) {
                                         " from their median start to their median end, with P20 and P80 of both, counted from ",
                                         timeline.origin() == v1::SINCE_CTA ? "the begin of the CTA" : "the begin of the pass"));
       picture->set_svg(DrawStatisticalTimeline(timeline));
+      AddText(inputs, facts, "median instances; the darker, the more of a column they cover", TextTimeline(timeline), out);
     }
 
     TableWriter regions(out, TableName(inputs, facts, "regions"));

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/analysis/rules/rule.h"
 #include "server/analysis/sections/section.h"
 #include "server/analysis/text.h"
 
@@ -40,7 +41,7 @@ void WriteVariation(const ReportInputs& inputs, v1::ReportSection* out) {
     table.End(out);
     const v1::RegionVariation& first = variation.regions(0);
     Say(out, absl::StrCat(inputs.kernels.size() > 1 ? absl::StrCat(KernelTitle(facts.kernel), ": ") : "", "\"",
-                          Shown(first.region()), "\" of role ", Shown(first.role()), " spreads most: by ",
+                          Shown(first.region()), "\" of ", Shown(RoleWords(first.role())), " spreads most: by ",
                           ShareText(first.spread()), " of its median."));
   }
 }
