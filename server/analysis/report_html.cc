@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 
@@ -23,22 +24,27 @@ constexpr char kHead[] =
     ".finding b{font-size:15px}.save{float:right;font-weight:600;margin-left:12px}.finding ul{margin:6px 0;padding-left:18px}"
     ".finding li{overflow-wrap:anywhere;color:var(--mute);font-size:13px}.finding li.try{color:var(--ink)}"
     ".scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums}"
-    "th,td{padding:3px 10px;text-align:left;border-bottom:1px solid var(--line);vertical-align:top;max-width:420px;overflow-wrap:anywhere}"
-    "th{color:var(--mute);font-weight:600;white-space:nowrap}td.n{text-align:right;white-space:nowrap}"
-    "figure{margin:14px 0;overflow-x:auto}figcaption{font-size:13px;color:var(--mute)}svg.sx{max-width:100%;height:auto}"
+    "th,td{padding:3px 10px;text-align:left;border-bottom:1px solid var(--line);vertical-align:top;max-width:420px;overflow-wrap:break-word}"
+    "th{color:var(--mute);font-weight:600;white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap}"
+    "figure{margin:14px 0;overflow-x:auto}figcaption{font-size:13px;color:var(--mute)}svg.sx{width:100%;min-width:640px;max-width:1000px;height:auto}"
     "pre{overflow-x:auto;background:var(--card);padding:10px}li{margin:2px 0}"
     "</style>";
 
-// A cell that reads as a number stands at the right.
+// A cell that reads as a number, with its unit or without, stands at the right: "29.1 µs", "+3", "–".
 bool IsNumber(const std::string& text) {
-  return !text.empty() && text.size() < 24 && (std::isdigit(static_cast<unsigned char>(text[0])) || text == "–" ||
-                                               ((text[0] == '-' || text[0] == '+') && text.size() > 1 && std::isdigit(static_cast<unsigned char>(text[1]))));
+  if (text == "–") return true;
+  if (text.empty() || text.size() >= 24 || std::count(text.begin(), text.end(), ' ') > 1) return false;
+  const size_t first = text[0] == '-' || text[0] == '+' ? 1 : 0;
+  return first < text.size() && std::isdigit(static_cast<unsigned char>(text[first]));
 }
 
 void AddTable(const v1::Table& table, std::string* out) {
   absl::StrAppend(out, "<h3>", HtmlText(table.name()), "</h3><div class=\"scroll\"><table><thead><tr>");
-  for (const v1::Column& column : table.columns())
-    absl::StrAppend(out, "<th>", HtmlText(column.name()), column.unit().empty() ? "" : absl::StrCat(" (", HtmlText(column.unit()), ")"), "</th>");
+  for (int c = 0; c < table.columns_size(); ++c) {
+    const v1::Column& column = table.columns(c);
+    const bool numbers = table.rows_size() > 0 && c < table.rows(0).cells_size() && IsNumber(table.rows(0).cells(c).text());
+    absl::StrAppend(out, numbers ? "<th class=\"n\">" : "<th>", HtmlText(column.name()), column.unit().empty() ? "" : absl::StrCat(" (", HtmlText(column.unit()), ")"), "</th>");
+  }
   absl::StrAppend(out, "</tr></thead><tbody>");
   for (const v1::Row& row : table.rows()) {
     absl::StrAppend(out, "<tr>");

@@ -8,7 +8,6 @@
 namespace sextant::analysis {
 
 void WriteBottleneck(const ReportInputs& inputs, v1::ReportSection* out) {
-  Say(out, inputs.diagnosis.verdict());
   for (const Facts& facts : inputs.kernels) {
     const auto memory = MemoryUse(facts), compute = ComputeUse(facts);
     if (memory.empty() && compute.empty() && !facts.clean_ns.known()) continue;
@@ -26,6 +25,10 @@ void WriteBottleneck(const ReportInputs& inputs, v1::ReportSection* out) {
       }
     if (facts.clock_mhz.known())
       table.Row({"SM clock", absl::StrCat(Figure(facts.clock_mhz.value), " MHz"), facts.clock_mhz.evidence});
+    if (&facts != &inputs.kernels.front()) {   // of the machine: once
+      table.End(out);
+      continue;
+    }
     if (facts.max_clock_mhz.known())
       table.Row({"highest SM clock seen", absl::StrCat(Figure(facts.max_clock_mhz.value), " MHz"), facts.max_clock_mhz.evidence});
     if (facts.held_back_known && facts.held_back.empty())

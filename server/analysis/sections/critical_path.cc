@@ -42,7 +42,9 @@ void WriteCriticalPath(const ReportInputs& inputs, v1::ReportSection* out) {
   for (const Facts& facts : inputs.kernels) {
     if (!facts.path) continue;
     const v1::CriticalPath& path = *facts.path;
-    NotesOf(path.basis(), out);
+    // Of a kernel that nobody looked into, that nothing was recorded says nothing.
+    if (path.paths().empty() && &facts != &inputs.kernels.front()) continue;
+    NotesOf(inputs, facts, path.basis(), out);
     if (path.paths().empty()) continue;
     StandsOn(path.basis(), out);
     const v1::CriticalPathAt& middle = path.paths(path.paths_size() / 2);

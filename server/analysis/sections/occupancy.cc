@@ -18,7 +18,9 @@ void WriteOccupancy(const ReportInputs& inputs, v1::ReportSection* out) {
   for (const Facts& facts : inputs.kernels) {
     if (!facts.occupancy) continue;
     const v1::OccupancyOverTime& occupancy = *facts.occupancy;
-    NotesOf(occupancy.basis(), out);
+    // Of a kernel that nobody looked into, that nothing was recorded says nothing.
+    if (occupancy.resident_ctas().empty() && &facts != &inputs.kernels.front()) continue;
+    NotesOf(inputs, facts, occupancy.basis(), out);
     if (occupancy.resident_ctas().empty()) continue;
     StandsOn(occupancy.basis(), out);
     Say(out, absl::StrCat(inputs.kernels.size() > 1 ? absl::StrCat(KernelTitle(facts.kernel), ": ") : "", occupancy.ctas_seen() < occupancy.ctas() ? absl::StrCat(Count(occupancy.ctas_seen()), " recorded of ") : "",

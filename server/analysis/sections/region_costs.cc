@@ -17,7 +17,9 @@ void WriteRegionCosts(const ReportInputs& inputs, v1::ReportSection* out) {
   for (const Facts& facts : inputs.kernels) {
     if (!facts.costs) continue;
     const v1::RegionCosts& costs = *facts.costs;
-    NotesOf(costs.basis(), out);
+    // Of a kernel that nobody looked into, that nothing was recorded says nothing.
+    if (costs.regions().empty() && &facts != &inputs.kernels.front()) continue;
+    NotesOf(inputs, facts, costs.basis(), out);
     if (costs.regions().empty()) continue;
     StandsOn(costs.basis(), out);
     if (!std::isnan(costs.kernel_instructions()) && costs.kernel_instructions() > 0)

@@ -16,7 +16,7 @@ void WriteRegisters(const ReportInputs& inputs, v1::ReportSection* out) {
   for (const Facts& facts : inputs.kernels) {
     if (!facts.registers) continue;
     const v1::Registers& registers = *facts.registers;
-    NotesOf(registers.basis(), out);
+    NotesOf(inputs, facts, registers.basis(), out);
     if (registers.registers() == 0) continue;
     StandsOn(registers.basis(), out);
     Say(out, absl::StrCat(KernelTitle(facts.kernel), ": ", registers.registers(), " registers a thread",

@@ -19,7 +19,7 @@ void WriteRoofline(const ReportInputs& inputs, v1::ReportSection* out) {
   for (const Facts& facts : inputs.kernels) {
     if (!facts.roofline) continue;
     const v1::Roofline& roofline = *facts.roofline;
-    NotesOf(roofline.basis(), out);
+    NotesOf(inputs, facts, roofline.basis(), out);
     if (roofline.points().empty() && roofline.speed_of_light().empty()) continue;
     StandsOn(roofline.basis(), out);
     const v1::RooflinePoint* main = nullptr;

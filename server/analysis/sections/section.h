@@ -73,7 +73,7 @@ class TableWriter {
     column->set_unit(unit);
     return *this;
   }
-  // Rows beyond `most` are counted, and End says so in the notes.
+  // Rows beyond `most` are counted, and End says so in the notes. Columns that are empty in all rows are left out.
   void Row(const std::vector<std::string>& cells);
   void set_most(int rows) { most_ = rows; }
   int rows() const { return table_->rows_size(); }
@@ -88,8 +88,8 @@ class TableWriter {
 // Adds the passes an answer stands on.
 void StandsOn(const v1::Basis& basis, v1::ReportSection* out);
 void StandsOn(const Fact& fact, v1::ReportSection* out);
-// Adds the notes and abstentions of an answer as notes.
-void NotesOf(const v1::Basis& basis, v1::ReportSection* out);
+// Adds the notes and abstentions of an answer as notes, with the kernel's name where the report has several; each once.
+void NotesOf(const ReportInputs& inputs, const Facts& facts, const v1::Basis& basis, v1::ReportSection* out);
 // Appends a sentence to the summary.
 void Say(v1::ReportSection* out, absl::string_view sentence);
 // Adds a picture of text, under the kernel's name where the report has several. HTML shows the section's pictures instead.

@@ -51,6 +51,14 @@ void TableWriter::Row(const std::vector<std::string>& cells) {
 }
 
 void TableWriter::End(v1::ReportSection* section) {
+  for (int c = table_->columns_size(); c-- > 0;) {
+    if (std::any_of(table_->rows().begin(), table_->rows().end(),
+                    [&](const v1::Row& row) { return c < row.cells_size() && !row.cells(c).text().empty(); }))
+      continue;
+    table_->mutable_columns()->DeleteSubrange(c, 1);
+    for (v1::Row& row : *table_->mutable_rows())
+      if (c < row.cells_size()) row.mutable_cells()->DeleteSubrange(c, 1);
+  }
   if (left_out_ > 0)
     section->add_notes(absl::StrCat("table ", table_->name(), ": ", left_out_, " more rows are left out"));
 }
@@ -78,11 +86,14 @@ void StandsOn(const Fact& fact, v1::ReportSection* out) {
   for (const int64_t id : fact.pass_ids) AddPass(id, out);
 }
 
-void NotesOf(const v1::Basis& basis, v1::ReportSection* out) {
-  for (const std::string& note : basis.notes()) out->add_notes(note);
+void NotesOf(const ReportInputs& inputs, const Facts& facts, const v1::Basis& basis, v1::ReportSection* out) {
+  const auto add = [&](absl::string_view note) {
+    std::string text = TableName(inputs, facts, note);
+    if (std::find(out->notes().begin(), out->notes().end(), text) == out->notes().end()) out->add_notes(std::move(text));
+  };
+  for (const std::string& note : basis.notes()) add(note);
   for (const v1::Abstention& one : basis.abstentions())
-    out->add_notes(absl::StrCat("not judged: ", one.question(), ": ", one.why(),
-                                one.pass().empty() ? "" : absl::StrCat(" (--pass ", one.pass(), ")")));
+    add(absl::StrCat("not judged: ", one.question(), ": ", one.why(), one.pass().empty() ? "" : absl::StrCat(" (--pass ", one.pass(), ")")));
 }
 
 void Say(v1::ReportSection* out, absl::string_view sentence) {

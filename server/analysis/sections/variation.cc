@@ -18,7 +18,9 @@ void WriteVariation(const ReportInputs& inputs, v1::ReportSection* out) {
   for (const Facts& facts : inputs.kernels) {
     if (!facts.variation) continue;
     const v1::Variation& variation = *facts.variation;
-    NotesOf(variation.basis(), out);
+    // Of a kernel that nobody looked into, that nothing was recorded says nothing.
+    if (variation.regions().empty() && &facts != &inputs.kernels.front()) continue;
+    NotesOf(inputs, facts, variation.basis(), out);
     if (variation.regions().empty()) continue;
     StandsOn(variation.basis(), out);
     TableWriter table(out, TableName(inputs, facts, "variation of regions"));
