@@ -10,7 +10,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-CONTRACTS = {"proto/certificate", "proto/chunk", "proto/occupancy", "proto/status", "proto/table", "sextant/v1", "client/include", "sextant"}
+CONTRACTS = {"proto/certificate", "proto/chunk", "proto/occupancy", "proto/opcode", "proto/status", "proto/table", "sextant/v1", "client/include", "sextant"}
 
 # Room → rooms it may include, beside itself and the contracts.
 ROOMS = {

@@ -1,16 +1,22 @@
 #include "server/analysis/compare_code.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "proto/opcode/opcode_class.h"
 #include "proto/status/status.h"
 #include "server/analysis/code_diff.h"
 #include "server/analysis/columns.h"
 #include "server/analysis/evidence.h"
+#include "server/analysis/line_regions.h"
 #include "server/analysis/region_code.h"
+#include "server/analysis/region_lines.h"
 #include "server/analysis/selection.h"
 
 namespace sextant::analysis {
@@ -76,11 +82,28 @@ std::vector<std::string> Moved(const v1::Comparison& comparison) {
   return {moved.begin(), moved.end()};
 }
 
-// Which of `names` the changed lines of SASS lie in.
-void RegionsOfSass(const SassFunction& function, const CodeText& text, const std::vector<bool>& changed,
+// "kernel.py" of a path: lines of code texts have no more.
+std::string FileName(const std::string& path) { return path.substr(path.rfind('/') + 1); }   // npos + 1 is 0
+
+// Which of `names` the changed lines lie in, by the source lines that a proton pass kept of the kernel's scopes.
+void RegionsOfLines(const CodeText& text, const std::vector<bool>& changed, LineRegions* lines, std::set<std::string>* found) {
+  for (size_t i = 0; i < text.lines.size(); ++i) {
+    const std::string& where = text.lines[i].where;
+    const size_t colon = where.rfind(':');
+    uint32_t line = 0;
+    if (!changed[i] || colon == std::string::npos || !absl::SimpleAtoi(where.substr(colon + 1), &line)) continue;
+    for (int32_t region : lines->Of(where.substr(0, colon), line))
+      for (; region >= 0; region = lines->regions()[static_cast<size_t>(region)].parent)
+        found->insert(lines->regions()[static_cast<size_t>(region)].name);
+  }
+}
+
+// Which of `names` the changed lines of SASS lie in. False: the code has no records.
+bool RegionsOfSass(const SassFunction& function, const CodeText& text, const std::vector<bool>& changed,
                    const std::vector<std::string>& names, std::set<std::string>* found) {
   const RegionCode code = FindRegionCode(function, FlowOf(function));
-  if (code.format != RecordFormat::kScopes) return;   // Proton's scope ids have no names in the code
+  // Proton's scope ids have no names in the code.
+  if (code.regions.empty() || code.format != RecordFormat::kScopes) return false;
   for (size_t i = 0; i < text.lines.size(); ++i) {
     if (!changed[i] || text.lines[i].instruction < 0) continue;
     const auto at = static_cast<size_t>(text.lines[i].instruction);
@@ -90,15 +113,18 @@ void RegionsOfSass(const SassFunction& function, const CodeText& text, const std
       if (std::string name = NameOfScopeId(one.id, one.wait, names); !name.empty()) found->insert(std::move(name));
     }
   }
+  return true;
 }
 
-// proton.record start "load" … proton.record end "load", as lines stand.
-void RegionsOfMlir(const CodeText& text, const std::vector<bool>& changed, const std::vector<std::string>& names,
+// proton.record start "load" … proton.record end "load", as lines stand. False: there is none.
+bool RegionsOfMlir(const CodeText& text, const std::vector<bool>& changed, const std::vector<std::string>& names,
                    std::set<std::string>* found) {
   std::vector<std::string> open;
+  bool any = false;
   for (size_t i = 0; i < text.lines.size(); ++i) {
     const std::string& line = text.lines[i].text;
     if (absl::StrContains(line, "proton.record")) {
+      any = true;
       const size_t begin = line.find('"'), end = line.rfind('"');
       const std::string name = begin < end ? line.substr(begin + 1, end - begin - 1) : "";
       if (absl::StrContains(line, "record start")) open.push_back(name);
@@ -109,28 +135,41 @@ void RegionsOfMlir(const CodeText& text, const std::vector<bool>& changed, const
     for (const std::string& name : open)
       if (std::find(names.begin(), names.end(), name) != names.end()) found->insert(name);
   }
+  return any;
 }
 
-void AddMix(const CodeDiff& diff, v1::CodeDifference* out) {
-  std::vector<std::pair<std::string, int64_t>> mix(diff.mix_change.begin(), diff.mix_change.end());
-  std::stable_sort(mix.begin(), mix.end(), [](const auto& x, const auto& y) {
-    return std::abs(x.second) > std::abs(y.second);
-  });
-  if (mix.size() > kMaxMixChanges) mix.resize(kMaxMixChanges);
-  for (const auto& [opcode, change] : mix) {
-    v1::NamedShare* one = out->add_mix_change();
-    one->set_name(opcode);
-    one->set_value(static_cast<double>(change));
-    one->set_share(diff.instructions_a == 0 ? 0 : static_cast<double>(change) / static_cast<double>(diff.instructions_a));
+// Of SASS the classes first ("tensor"), then the opcodes ("HGMMA").
+void AddMix(const CodeDiff& diff, bool sass, v1::CodeDifference* out) {
+  std::map<std::string, int64_t> classes;
+  for (const auto& [opcode, change] : diff.mix_change)
+    if (sass) classes[std::string(opcode::ClassOf(opcode))] += change;
+  for (const std::map<std::string, int64_t>& of : {std::cref(classes), std::cref(diff.mix_change)}) {
+    std::vector<std::pair<std::string, int64_t>> mix(of.begin(), of.end());
+    std::erase_if(mix, [](const auto& one) { return one.second == 0; });
+    std::stable_sort(mix.begin(), mix.end(), [](const auto& x, const auto& y) {
+      return std::abs(x.second) > std::abs(y.second);
+    });
+    if (mix.size() > kMaxMixChanges) mix.resize(kMaxMixChanges);
+    for (const auto& [name, change] : mix) {
+      v1::NamedShare* one = out->add_mix_change();
+      one->set_name(name);
+      one->set_value(static_cast<double>(change));
+      one->set_share(diff.instructions_a == 0 ? 0 : static_cast<double>(change) / static_cast<double>(diff.instructions_a));
+    }
   }
 }
 
 class Comparer {
  public:
-  Comparer(const CodeSources& sources, v1::Comparison* comparison)
-      : sources_(sources), comparison_(comparison), moved_(Moved(*comparison)) {}
+  Comparer(const CodeSources& sources, absl::Span<const v1::PassInfo> a, absl::Span<const v1::PassInfo> b,
+           v1::Comparison* comparison)
+      : sources_(sources), a_(a), b_(b), comparison_(comparison), moved_(Moved(*comparison)) {}
 
   absl::Status Compare(const std::string& kernel, const Code& a, const Code& b) {
+    if (!moved_.empty()) {
+      ASSIGN_OR_RETURN(lines_a_, LinesOf(kernel, a, a_));
+      ASSIGN_OR_RETURN(lines_b_, LinesOf(kernel, b, b_));
+    }
     for (const std::string_view level : kCodeLevels) {
       const auto form_a = a.forms.find(std::string(level)), form_b = b.forms.find(std::string(level));
       if (form_a == a.forms.end() || form_b == b.forms.end()) continue;
@@ -150,6 +189,43 @@ class Comparer {
   }
 
  private:
+  // Where the kernel's regions that moved stand in the source, in files without their paths.
+  absl::StatusOr<LineRegions> LinesOf(const std::string& kernel, const Code& code, absl::Span<const v1::PassInfo> passes) {
+    const auto read = [&](const v1::Artifact& artifact) -> absl::StatusOr<std::string> {
+      auto text = sources_.artifact(artifact, kMaxCodeBytes);
+      if (absl::IsNotFound(text.status())) return std::string();   // removed by retention
+      return text;
+    };
+    std::vector<RegionLines> lines;
+    std::set<std::string> digests;
+    for (const v1::PassInfo& pass : passes)
+      for (const v1::Artifact& artifact : pass.result().artifacts()) {
+        if (!EndedWell(pass) || !absl::EndsWith(artifact.name(), kScopeTextEnding) ||
+            !absl::StartsWith(artifact.name(), absl::StrCat(kernel, ".")) || !digests.insert(artifact.digest()).second)
+          continue;
+        ASSIGN_OR_RETURN(const std::string text, read(artifact));
+        const auto found = RegionLinesOfMlirUntrusted(text);
+        const auto first = static_cast<int32_t>(lines.size());
+        if (!found.ok()) continue;
+        for (RegionLines one : found->regions) {
+          one.file = FileName(one.file);
+          if (one.parent >= 0) one.parent += first;
+          lines.push_back(std::move(one));
+        }
+      }
+    InlinedAt inlined;
+    const auto ttgir = code.forms.find("ttgir");
+    if (!lines.empty() && ttgir != code.forms.end()) {
+      ASSIGN_OR_RETURN(const std::string text, read(*ttgir->second));
+      for (const auto& [line, ways] : InlinedAtOfMlirUntrusted(text))
+        for (std::vector<SourceLine> way : ways) {
+          for (SourceLine& frame : way) frame.file = FileName(frame.file);
+          inlined[{FileName(line.file), line.line}].insert(std::move(way));
+        }
+    }
+    return LineRegions(lines, std::move(inlined), moved_);
+  }
+
   void Note(const std::string& kernel, std::string_view level, const absl::Status& why) {
     comparison_->add_notes(absl::StrCat(std::string(level), " of ", kernel, " was not compared: ", why.message()));
   }
@@ -168,15 +244,20 @@ class Comparer {
     out->set_added(diff.additions);
     out->set_diff(diff.unified);
     out->set_shortened(diff.shortened);
-    AddMix(diff, out);
+    AddMix(diff, level == "sass", out);
     if (moved_.empty() || out->same()) return;
     std::set<std::string> regions;
+    bool records = false;
     if (level == "sass") {
-      RegionsOfSass(sass_a, *a, diff.removed, moved_, &regions);
-      RegionsOfSass(sass_b, *b, diff.added, moved_, &regions);
+      records |= RegionsOfSass(sass_a, *a, diff.removed, moved_, &regions);
+      records |= RegionsOfSass(sass_b, *b, diff.added, moved_, &regions);
     } else if (level == "ttir" || level == "ttgir") {
-      RegionsOfMlir(*a, diff.removed, moved_, &regions);
-      RegionsOfMlir(*b, diff.added, moved_, &regions);
+      records |= RegionsOfMlir(*a, diff.removed, moved_, &regions);
+      records |= RegionsOfMlir(*b, diff.added, moved_, &regions);
+    }
+    if (!records) {
+      RegionsOfLines(*a, diff.removed, &*lines_a_, &regions);
+      RegionsOfLines(*b, diff.added, &*lines_b_, &regions);
     }
     for (const std::string& region : regions) out->add_regions(region);
   }
@@ -189,8 +270,10 @@ class Comparer {
   }
 
   const CodeSources& sources_;
+  const absl::Span<const v1::PassInfo> a_, b_;
   v1::Comparison* const comparison_;
   const std::vector<std::string> moved_;
+  std::optional<LineRegions> lines_a_, lines_b_;   // of the kernel that is compared, where something moved
 };
 
 }  // namespace
@@ -214,7 +297,7 @@ absl::Status CompareCode(const CodeSources& sources, absl::Span<const v1::PassIn
   for (const auto& [kernel, codes] : codes_a)
     if (codes_b.contains(kernel) && std::find(kernels.begin(), kernels.end(), kernel) == kernels.end())
       kernels.push_back(kernel);
-  Comparer comparer(sources, comparison);
+  Comparer comparer(sources, a, b, comparison);
   size_t compared = 0, left_out = 0;
   for (const std::string& kernel : kernels) {
     const Code &one = MostLaunched(codes_a.at(kernel)), &other = MostLaunched(codes_b.at(kernel));

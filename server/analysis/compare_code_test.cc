@@ -171,6 +171,54 @@ TEST_CASE("regions that moved are named where their code changed") {
   CHECK(comparison.code(0).regions(0) == "load");
 }
 
+TEST_CASE("regions of a Triton kernel that moved are named by the source lines of what changed") {
+  const std::string sass = File("server/analysis/testdata/scoped.sass"), ttgir = File("server/analysis/testdata/scoped.ttgir");
+  const auto regions = [&](const std::string& changed_sass, const std::string& changed_ttgir, size_t level) {
+    Job a, b;
+    a.Kernel("scoped", "aaaaaaaa11").Form("scoped.aaaaaaaa.sass", sass).Form("scoped.aaaaaaaa.ttgir", ttgir);
+    a.Form("scoped.0.scopes.mlir", File("server/analysis/testdata/scoped.source"));
+    b.Kernel("scoped", "bbbbbbbb22").Form("scoped.bbbbbbbb.sass", changed_sass).Form("scoped.bbbbbbbb.ttgir", changed_ttgir);
+    const v1::Comparison comparison = Compared(a, b, WithMoved({"load", "step", "inner"}));
+    REQUIRE(comparison.code_size() == 2);
+    const auto& found = comparison.code(static_cast<int>(level)).regions();
+    return std::vector<std::string>(found.begin(), found.end());
+  };
+  using R = std::vector<std::string>;
+  // The first instruction under a line of the source, one of Triton's library, and one in no region that moved.
+  const auto with = [&](const std::string& file, int line) {
+    std::string text = sass;
+    const size_t at = text.find(absl::StrCat(file, "\", line ", line, "\n"));
+    REQUIRE(at != std::string::npos);
+    const size_t operand = text.find(" R", at);
+    REQUIRE(operand != std::string::npos);
+    return text.insert(operand, " 0x7,");
+  };
+  CHECK(regions(with("scoped.py", 24), ttgir, 1) == R{"load"});
+  CHECK(regions(with("standard.py", 263), ttgir, 1) == R{"step"});   // tl.sum
+  CHECK(regions(with("scoped.py", 14), ttgir, 1) == R{"inner", "step"});
+  CHECK(regions(with("standard.py", 170), ttgir, 1) == R{});          // tl.max in "work"
+  CHECK(regions(sass, absl::StrReplaceAll(ttgir, {{"tt.load %x", "tt.load volatile %x"}}), 0) == R{"load"});
+}
+
+TEST_CASE("of SASS the mix changes by class, then by opcode") {
+  const std::string sass = File("server/analysis/testdata/scoped.sass");
+  Job a, b;
+  a.Kernel("k", "aaaaaaaa11").Form("k.aaaaaaaa.sass", sass);
+  b.Kernel("k", "bbbbbbbb22").Form("k.bbbbbbbb.sass", absl::StrReplaceAll(sass, {{"MUFU.EX2", "HMMA.16816.F32"}, {" FADD ", " FMUL "}}));
+  const v1::Comparison comparison = Compared(a, b);
+  REQUIRE(comparison.code_size() == 1);
+  std::map<std::string, double> mix;
+  for (const v1::NamedShare& one : comparison.code(0).mix_change()) mix[one.name()] = one.value();
+  CHECK(mix["tensor"] == 16);
+  CHECK(mix["special"] == -16);
+  CHECK(mix["HMMA"] == 16);
+  CHECK(mix["MUFU"] == -16);
+  CHECK(mix["FADD"] == -mix["FMUL"]);
+  CHECK(mix["FMUL"] > 0);
+  CHECK_FALSE(mix.contains("fp32"));   // as many as before
+  CHECK(comparison.code(0).mix_change(0).name() == "special");
+}
+
 TEST_CASE("the code launched most stands for a kernel; equal codes are not compared") {
   Job a, b;
   a.Kernel("k", "aaaaaaaa11", 1).Kernel("k", "cccccccc33", 5).Kernel("same", "dddddddd44");

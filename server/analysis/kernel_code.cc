@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/opcode/opcode_class.h"
 #include "proto/status/status.h"
 #include "server/analysis/columns.h"
 #include "server/analysis/pass_kind.h"
@@ -178,6 +179,16 @@ absl::StatusOr<std::map<uint64_t, PcCount>> ReadCounts(const Evidence& evidence,
                                               : "the passes that counted have no row of this code",
                      "sassmetrics", basis);
   return counts;
+}
+
+void NameByCode(const KernelCode& code, std::map<uint64_t, PcCount>* counts) {
+  for (auto& [pc, count] : *counts) {
+    const uint32_t at = code.function.At(pc);
+    if (!count.opcode_class.empty() || at >= code.function.code.size()) continue;
+    const std::string_view mnemonic = code.function.code[at].mnemonic();
+    if (count.opcode.empty()) count.opcode = std::string(mnemonic);
+    count.opcode_class = std::string(opcode::ClassOf(mnemonic));
+  }
 }
 
 absl::StatusOr<std::map<uint64_t, PcSamples>> ReadSamples(const Evidence& evidence, absl::string_view question,

@@ -42,6 +42,9 @@ struct PcCount {
 absl::StatusOr<std::map<uint64_t, PcCount>> ReadCounts(const Evidence& evidence, absl::string_view question,
                                                        v1::Basis* basis);
 
+// Names and classes of instructions whose bytes the counters' table does not know, from the code's text.
+void NameByCode(const KernelCode& code, std::map<uint64_t, PcCount>* counts);
+
 // Samples of one instruction: of all passes together.
 struct PcSamples {
   std::map<std::string, double> by_stall;   // "selected" too

@@ -104,9 +104,10 @@ class Builder {
     v1::Basis* const basis = out_.mutable_basis();
     evidence_.Begin(basis);
     RETURN_IF_ERROR(ReadTimes());
-    ASSIGN_OR_RETURN(const auto counts, ReadCounts(evidence_, kQuestion, basis));
+    ASSIGN_OR_RETURN(auto counts, ReadCounts(evidence_, kQuestion, basis));
     ASSIGN_OR_RETURN(const auto samples, ReadSamples(evidence_, "why warps of regions stand still", basis));
     ASSIGN_OR_RETURN(const auto code, ReadKernelCode(evidence_, "which instructions belong to which region", basis));
+    if (code != nullptr) NameByCode(*code, &counts);
     ASSIGN_OR_RETURN(const auto metrics, KernelMetrics::Read(evidence_, basis));
     OfKernel(counts, samples, metrics);
     ASSIGN_OR_RETURN(map_, ReadRegionMap(evidence_, times_.names, code.get(), counts, samples, basis));

@@ -15,6 +15,9 @@ namespace sextant::analysis {
 
 inline constexpr size_t kMaxRegionLines = 4096;   // of a kernel or a file
 
+// Of the artifacts in which `proton` passes keep text with a kernel's scopes: "matmul_kernel.0.scopes.mlir".
+inline constexpr char kScopeTextEnding[] = ".scopes.mlir";
+
 struct RegionLines {
   std::string region;
   std::string file;       // as the compiler, or the caller, names it

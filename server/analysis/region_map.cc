@@ -18,7 +18,6 @@ namespace sextant::analysis {
 namespace {
 
 constexpr char kQuestion[] = "which instructions belong to which region";
-constexpr char kScopesEnding[] = ".scopes.mlir";   // of artifacts that `proton` passes leave
 constexpr uint64_t kMaxTextBytes = 16u << 20;
 constexpr size_t kMaxSources = 16;     // files looked into for scopes
 constexpr uint32_t kMaxNeighbours = 256;
@@ -71,7 +70,7 @@ class LinesReader {
       if (!EndedWell(pass)) continue;
       bool took = false;
       for (const v1::Artifact& artifact : pass.result().artifacts()) {
-        if (!absl::EndsWith(artifact.name(), kScopesEnding)) continue;
+        if (!absl::EndsWith(artifact.name(), kScopeTextEnding)) continue;
         const absl::string_view kernel(artifact.name());
         if (!evidence_.IsKernel(kernel.substr(0, kernel.find('.')))) continue;
         if (!digests.insert(artifact.digest()).second) {

@@ -12,9 +12,4 @@ inline constexpr int kInstructionBytes = 16;  // compute capability 7.0 and newe
 // "FFMA", "LDG", … "" where it is not known. `architecture` is 90 for sm_90.
 std::string_view OpcodeOf(const uint8_t (&instruction)[kInstructionBytes], uint32_t architecture);
 
-// What an opcode does: "fp32", "fp16", "fp64", "tensor", "integer", "conversion", "special", "move",
-// "global", "shared", "local", "constant", "texture", "copy" (asynchronous copies), "atomic",
-// "control", "barrier", "warp", "uniform", "other"; "" for "".
-std::string_view OpcodeClass(std::string_view opcode);
-
 }  // namespace sextant::backends::profiling

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "proto/opcode/opcode_class.h"
 #include "proto/table/table.h"
 #include "workers/backends/profiling/opcode.h"
 
@@ -72,7 +73,7 @@ bool Importer::Finish(Collected* collected) {
     const std::string& name = names_.Demangled(std::get<2>(key.second));
     const profiling::Code* const code = common_.Find(key.second);
     const std::string_view op = code != nullptr ? code->opcode : "";
-    const std::string_view of = profiling::OpcodeClass(op);
+    const std::string_view of = opcode::ClassOf(op);
     rows.Set(kernel, name);
     rows.Set(launch, key.first);
     rows.Set(pc, static_cast<int64_t>(std::get<3>(key.second)));
