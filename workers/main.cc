@@ -8,7 +8,9 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,6 +32,7 @@ using namespace sextant;  // the composition root names every room
 struct Settings {
   agent::AgentOptions agent;
   sandbox::SandboxOptions sandbox;
+  std::string token_file, ca, cert, key;
   std::string state = "/var/lib/sextant-worker";
   std::string log_level = "info";
   bool no_sandbox = false;
@@ -47,7 +50,17 @@ void Declare(CLI::App& app, Settings& settings) {
   app.set_config("--config", "", "Read the options below from a file (key = value)");
   app.set_version_flag("--version", std::string("sextant-worker ") + SEXTANT_VERSION);
   app.add_option("--coordinator", settings.agent.coordinator,
-                 "Where the coordinator listens: host:port or unix:///path");
+                 "Where the coordinator listens: host:port, https://host:port or unix:///path");
+  app.add_option("--token-file", settings.token_file,
+                 "File with a token of scope worker, read again when it changes; or SEXTANT_TOKEN_FILE, or the token "
+                 "in SEXTANT_TOKEN");
+  app.add_option("--ca", settings.ca,
+                 "Speak TLS; PEM file of who signed the coordinator's certificate (or SEXTANT_CA)");
+  app.add_option("--cert", settings.cert,
+                 "PEM file of this worker's certificate, where the coordinator asks for one (or SEXTANT_CERT)");
+  app.add_option("--key", settings.key, "PEM file of its private key (or SEXTANT_KEY)");
+  app.add_flag("--insecure-token", settings.agent.access.insecure_token,
+               "Send the token unencrypted to other machines");
   app.add_option("--state", settings.state, "Directory of this worker's own files")
       ->capture_default_str();
   app.add_option("--name", settings.agent.name,
@@ -118,6 +131,12 @@ int Shell(const Settings& settings) {
   return code.ok() ? *code : Fail(code.status());
 }
 
+std::optional<std::string> Environment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
 // The first SIGTERM or SIGINT drains, the second kills; SIGUSR1 (from main) ends the thread.
 void Obey(const sigset_t& signals, double drain_s, agent::Agent& worker) {
   std::chrono::nanoseconds patience(static_cast<int64_t>(drain_s * 1e9));
@@ -131,6 +150,8 @@ void Obey(const sigset_t& signals, double drain_s, agent::Agent& worker) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What gRPC has to say of a connection is said by the agent, once and with a remedy.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   Settings settings;
   CLI::App app("Runs the passes a Sextant coordinator gives it, each in a container of its own.");
   Declare(app, settings);
@@ -158,6 +179,12 @@ int main(int argc, char** argv) {
         "--coordinator is missing: give host:port or unix:///path of a running sextantd"));
   }
 
+  settings.agent.access = access::WithEnvironment({.token_file = {settings.token_file, "--token-file"},
+                                                   .ca = {settings.ca, "--ca"},
+                                                   .cert = {settings.cert, "--cert"},
+                                                   .key = {settings.key, "--key"},
+                                                   .insecure_token = settings.agent.access.insecure_token},
+                                                  Environment);
   // Before any thread exists, so that all of them leave these signals to one.
   sigset_t signals;
   sigemptyset(&signals);

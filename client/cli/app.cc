@@ -2,9 +2,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <sstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
@@ -41,6 +44,9 @@ struct Values {
   ReportOptions report;
   TablesOptions tables;
   ExportOptions exported;
+  TokenOptions token;
+  QuotaOptions quota;
+  AuditOptions audit;
   UpOptions up;
   bool mcp_up = false;
 };
@@ -54,19 +60,38 @@ class App {
     app_.footer(absl::StrCat(kExitCodesHelp, "\nFirst steps: sextant up, then sextant run -- ./program"));
     app_.require_subcommand(1);
     app_.fallthrough();
-    app_.add_option("--server", server_, "Address of the service: HOST:PORT or unix:///PATH (env SEXTANT_SERVER); "
+    app_.add_option("--server", server_, "Address of the service: HOST:PORT, https://HOST:PORT or unix:///PATH (env SEXTANT_SERVER); "
                                          "default: the service of this machine, see `sextant up`");
+    app_.add_option("--token-file", token_file_, "File with the token to call with (env SEXTANT_TOKEN_FILE, or the token "
+                                                 "itself in SEXTANT_TOKEN)");
+    app_.add_option("--ca", ca_, "Speak TLS; PEM file of who signed the service's certificate (env SEXTANT_CA)");
+    app_.add_option("--cert", cert_, "PEM file of your own certificate, where the service asks for one (env SEXTANT_CERT)");
+    app_.add_option("--key", key_, "PEM file of its private key (env SEXTANT_KEY)");
+    app_.add_flag("--insecure-token", insecure_token_, "Send the token unencrypted to other machines");
     app_.add_option("--format", v_.format, "text or json (protobuf messages as JSON, one object per line)")
         ->check(CLI::IsMember({"text", "json"}));
     app_.add_flag("--no-color", v_.no_color, "No colours (also: NO_COLOR, or not a terminal)");
     Submitting();
     Looking();
+    Access();
     Machine();
   }
 
   CLI::App& app() { return app_; }
   Values& values() { return v_; }
   const std::string& server() const { return server_; }
+  // What the flags say of how the service is reached.
+  access::Options given() const {
+    return {.token_file = {token_file_, "--token-file"},
+            .ca = {ca_, "--ca"},
+            .cert = {cert_, "--cert"},
+            .key = {key_, "--key"},
+            .insecure_token = insecure_token_};
+  }
+  // Whether the command asks the service, so that how it is reached must be right.
+  bool calls() const {
+    return std::none_of(std::begin(kLocal), std::end(kLocal), [this](const char* name) { return app_.got_subcommand(name); });
+  }
   const Action& action() const { return action_; }
 
  private:
@@ -108,11 +133,14 @@ class App {
 
   void Submitting();
   void Looking();
+  void Access();
   void Machine();
 
   CLI::App app_;
   Values v_;
-  std::string server_;
+  static constexpr const char* kLocal[] = {"up", "down", "doctor", "worker", "completion"};
+  std::string server_, token_file_, ca_, cert_, key_;
+  bool insecure_token_ = false;
   Action action_;
 };
 
@@ -377,6 +405,49 @@ void App::Looking() {
   get->add_option("-o,--output", v_.output, "Path; default: standard output");
 }
 
+void App::Access() {
+  const auto under = [this](CLI::App* command, const std::string& name, const std::string& summary, Action action) {
+    CLI::App* sub = command->add_subcommand(name, summary);
+    sub->callback([this, action = std::move(action)] { action_ = action; });
+    return sub;
+  };
+  CLI::App* token = app_.add_subcommand("token", "Make, list and revoke tokens; needs an admin's");
+  token->require_subcommand(1);
+  token->fallthrough();
+  TokenOptions& t = v_.token;
+  CLI::App* create = under(token, "create", "Make a token; its secret is printed alone, this once",
+                           [this](Context& c) { return TokenCreate(c, v_.token); });
+  create->add_option("--name", t.name, "What it is for: \"CI of the attention team\"")->required();
+  create->add_option("--scope", t.scopes, "read, submit (and read), worker, or admin; repeatable")->required()->expected(1)->take_all();
+  create->add_option("--tenant", t.tenant, "Whose jobs and files it sees; default: default");
+  create->add_option("--expires", t.expires, "Ends after this time: 12h, 30d; default: never");
+  create->add_option("-o,--output", t.output, "Write the secret into this file, of mode 600");
+  CLI::App* tokens = under(token, "list", "Tokens and when they were last used",
+                           [this](Context& c) { return TokenList(c, v_.token.tenant); });
+  tokens->add_option("--tenant", t.tenant, "Of this tenant alone");
+  CLI::App* revoke = under(token, "revoke", "End a token now", [this](Context& c) { return TokenRevoke(c, v_.digest); });
+  revoke->add_option("ID", v_.digest, "Its id, sx_…, as `sextant token list` shows it")->required();
+
+  CLI::App* tenant = app_.add_subcommand("tenant", "What a tenant may use, and uses");
+  tenant->require_subcommand(1);
+  tenant->fallthrough();
+  QuotaOptions& q = v_.quota;
+  CLI::App* quota = under(tenant, "quota", "Show a tenant's bounds, or set them (an admin)",
+                          [this](Context& c) { return TenantQuota(c, v_.quota); });
+  quota->add_option("TENANT", q.tenant, "Its name")->required();
+  quota->add_option("--queued-passes", q.queued_passes, "Passes that wait or run; 0: the service's default");
+  quota->add_option("--running-devices", q.running_devices, "Devices at a time; 0: the service's default");
+  quota->add_option("--stored", q.stored, "Bytes of files and traces: 10GiB; 0: the service's default");
+  quota->add_option("--calls-per-s", q.calls_per_s, "Calls a second; 0: the service's default")->check(CLI::NonNegativeNumber);
+
+  CLI::App* audit = Command("audit", "What was done, by whom, newest first; needs an admin's token",
+                            [this](Context& c) { return Audit(c, v_.audit); });
+  audit->add_option("--tenant", v_.audit.tenant, "Of this tenant alone");
+  audit->add_option("--since", v_.audit.since, "No older than this: 2h, 7d");
+  audit->add_option("--limit", v_.audit.limit, "How many; default 50, with --since all")->check(CLI::PositiveNumber);
+  Command("whoami", "For whom the service takes you, and what you may do", [](Context& c) { return WhoAmI(c); });
+}
+
 void App::Machine() {
   CLI::App* mcp = Command("mcp", "Serve MCP over standard input and output, for agents that start programs",
                           [this](Context& c) { return Mcp(c, v_.mcp_up); });
@@ -387,7 +458,12 @@ void App::Machine() {
                            v_.up.worker = v_.words;
                            return Up(c, v_.up);
                          });
-  up->add_option("--listen", v_.up.listen, "Also listen on HOST:PORT; beyond 127.0.0.1 anyone who reaches it may use it");
+  up->add_option("--listen", v_.up.listen, "Also listen on HOST:PORT; beyond 127.0.0.1 it takes --tls-cert, and callers need tokens");
+  up->add_option("--http", v_.up.http, "HOST:PORT of the page and the JSON gateway; default: some port of 127.0.0.1");
+  up->add_option("--tls-cert", v_.up.tls_cert, "PEM file of the certificate of these ports");
+  up->add_option("--tls-key", v_.up.tls_key, "PEM file of its private key");
+  up->add_option("--tls-client-ca", v_.up.tls_client_ca, "PEM file of who signs the certificates clients must show");
+  up->add_flag("--require-tokens", v_.up.require_tokens, "Ask for tokens, but of you over the socket");
   up->add_option("--state", v_.up.state, "Directory of all data; default SEXTANT_HOME");
   up->add_flag("--foreground", v_.up.foreground, "Stay, and stop everything on Ctrl-C");
   up->add_option("ARGS", v_.words, "Arguments of sextant-worker, after --");
@@ -422,11 +498,21 @@ bool HasCommand(const CLI::App& app, const std::string& name) {
   return false;
 }
 
+void CollectOptions(const CLI::App& command, std::vector<std::string>& options) {
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      if (std::find(options.begin(), options.end(), "--" + name) == options.end()) options.push_back("--" + name);
+    }
+  }
+}
+
 }  // namespace
 
 int Main(Context& context, std::vector<std::string> arguments) {
   if (arguments.empty()) {
     context.server = context.environment("SEXTANT_SERVER").value_or("");
+    context.given = access::WithEnvironment({}, context.environment);
+    if (const auto access = context.Access(); !access.ok()) return context.Usage(access.status().message());
     return Overview(context);
   }
   App app;
@@ -439,6 +525,11 @@ int Main(Context& context, std::vector<std::string> arguments) {
     rest.assign(arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, arguments.end());
     arguments.resize(i);
     break;
+  }
+  for (const std::string& argument : arguments) {
+    if (argument == "--token" || absl::StartsWith(argument, "--token="))
+      return context.Usage("--token: who may run ps sees what stands here; write the token into a file of mode 600 and give "
+                           "--token-file FILE, or set SEXTANT_TOKEN");
   }
   if (!arguments.empty() && !arguments[0].empty() && arguments[0][0] != '-' &&
       !HasCommand(app.app(), arguments[0])) {
@@ -472,8 +563,12 @@ int Main(Context& context, std::vector<std::string> arguments) {
     }
   }
   context.server = !app.server().empty() ? app.server() : context.environment("SEXTANT_SERVER").value_or("");
+  context.given = access::WithEnvironment(app.given(), context.environment);
   context.json = v.format == "json";
   if (v.no_color || context.json) context.out_terminal.color = context.err_terminal.color = false;
+  if (app.calls()) {
+    if (const auto access = context.Access(); !access.ok()) return context.Usage(access.status().message());
+  }
   return app.action()(context);
 }
 
@@ -482,8 +577,10 @@ std::vector<CommandNames> AllCommands() {
   std::vector<CommandNames> commands;
   for (const CLI::App* command : app.app().get_subcommands([](const CLI::App*) { return true; })) {
     CommandNames names{command->get_name(), command->get_description()};
-    for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& name : option->get_lnames()) names.options.push_back("--" + name);
+    CollectOptions(*command, names.options);
+    for (const CLI::App* action : command->get_subcommands([](const CLI::App*) { return true; })) {
+      names.actions.push_back(action->get_name());
+      CollectOptions(*action, names.options);
     }
     commands.push_back(std::move(names));
   }

@@ -14,7 +14,8 @@ int Main(Context& context, std::vector<std::string> arguments);
 // Names of commands and of their options, as completion offers them.
 struct CommandNames {
   std::string name, summary;
-  std::vector<std::string> options;
+  std::vector<std::string> actions;   // "list", "put", "get" of blobs
+  std::vector<std::string> options;   // also of actions
 };
 std::vector<CommandNames> AllCommands();
 

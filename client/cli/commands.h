@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -208,10 +209,45 @@ int BlobsPut(Context& context, const std::vector<std::string>& files);
 int BlobsGet(Context& context, const std::string& digest, const std::string& output);
 int Version(Context& context);
 
+// ---- access ------------------------------------------------------------------------------------
+
+struct TokenOptions {
+  std::string name, tenant;
+  std::vector<std::string> scopes;     // "read", "submit", "worker", "admin"; also joined by commas
+  std::string expires;                 // "30d"; empty: never
+  std::string output;                  // a file of mode 600; empty: standard output
+};
+// Prints the secret alone; what else there is to say goes to standard error.
+int TokenCreate(Context& context, const TokenOptions& options);
+int TokenList(Context& context, const std::string& tenant);
+int TokenRevoke(Context& context, const std::string& id);
+
+int WhoAmI(Context& context);
+
+struct QuotaOptions {
+  std::string tenant;
+  std::optional<uint64_t> queued_passes;
+  std::optional<uint32_t> running_devices;
+  std::optional<double> calls_per_s;
+  std::string stored;                  // "10GiB"
+};
+// Sets what is given, 0 back to the service's default, and shows bounds beside what is in use.
+int TenantQuota(Context& context, const QuotaOptions& options);
+
+struct AuditOptions {
+  std::string tenant;
+  uint32_t limit = 0;                  // 0: 50, or all that --since asks for
+  std::string since;                   // "2h"
+};
+int Audit(Context& context, const AuditOptions& options);
+
 // ---- this machine ------------------------------------------------------------------------------
 
 struct UpOptions {
   std::string listen;         // HOST:PORT beside the socket; empty: the socket alone
+  std::string http;           // HOST:PORT of the page and the JSON gateway; empty: sextantd's default
+  std::string tls_cert, tls_key, tls_client_ca;   // of the TCP ports; PEM files
+  bool require_tokens = false;
   std::string state;          // instead of the home directory
   std::vector<std::string> worker;   // arguments for sextant-worker
   bool foreground = false;
@@ -234,6 +270,8 @@ int Completion(Context& context, const std::string& shell);
 std::string Submitter(const Context& context);
 // A new request id: 128 random bits in hexadecimal.
 std::string NewRequestId();
+// "read, submit".
+std::string ScopesText(const google::protobuf::RepeatedField<int>& scopes);
 // "done", "running", …
 std::string StateName(v1::State state);
 // In the colour of the state, when standard output has colour.

@@ -13,48 +13,12 @@
 #include "client/cli/commands.h"
 #include "client/cli/exit_codes.h"
 #include "client/cli/fake_service.h"
+#include "client/cli/test_program.h"
 #include "client/cli/text.h"
 #include "tests/catch.h"
 
 namespace sextant::cli {
 namespace {
-
-// One run of the program against the fake service.
-struct Ran {
-  int code;
-  std::string out, err;
-};
-
-class Program {
- public:
-  explicit Program(const std::string& server) : server_(server) {}
-
-  Ran operator()(std::vector<std::string> arguments, const std::string& input = "") {
-    std::ostringstream out, err;
-    std::istringstream in(input);
-    const Environment environment = [this](const std::string& name) -> std::optional<std::string> {
-      if (name == "SEXTANT_SERVER" && !server_.empty()) return server_;
-      if (name == "SEXTANT_HOME") return "/nonexistent/sextant";
-      if (name == "SEXTANT_SUBMITTER") return "tester";
-      if (name == "PATH") return "/usr/bin:/bin";
-      return std::nullopt;
-    };
-    Context context(out, err, in, environment, interrupts);
-    context.home = FindHome(environment, false);
-    context.own_executable = "/nonexistent/bin/sextant";
-    context.reconnect_s = reconnect_s;
-    context.out_terminal.color = color;
-    const int code = Main(context, std::move(arguments));
-    return {code, out.str(), err.str()};
-  }
-
-  Interrupts interrupts;
-  double reconnect_s = 20;
-  bool color = false;
-
- private:
-  std::string server_;
-};
 
 v1::Event EventOf(int64_t seq, const std::string& what, v1::State state) {
   v1::Event event;
@@ -152,7 +116,8 @@ TEST_CASE("help lists the exit codes and every command") {
   CHECK(ran.code == kOk);
   CHECK(absl::StrContains(ran.out, "3 service unreachable"));
   for (const char* command : {"up", "down", "run", "submit", "jobs", "job", "watch", "cancel", "logs", "timeline", "report",
-                              "query", "export", "import", "doctor", "worker", "blobs", "version", "shell", "completion", "complete-task"}) {
+                              "query", "export", "import", "doctor", "worker", "blobs", "version", "shell", "completion", "complete-task", "token", "tenant",
+                              "audit", "whoami"}) {
     CHECK(absl::StrContains(ran.out, absl::StrCat("\n  ", command, " ")));
     CHECK(program({command, "--help"}).code == kOk);
   }

@@ -9,11 +9,14 @@
 namespace sextant::cli {
 namespace {
 
-constexpr char kGlobal[] = "--server --format --no-color --help";
+constexpr char kGlobal[] = "--server --token-file --ca --cert --key --insecure-token --format --no-color --help";
 
 std::string Bash(const std::vector<CommandNames>& commands) {
-  std::string names, cases;
+  std::string names, cases, actions;
   for (const CommandNames& c : commands) {
+    if (!c.actions.empty())
+      absl::StrAppend(&actions, "    ", c.name, ") COMPREPLY=($(compgen -W \"", absl::StrJoin(c.actions, " "),
+                      " $options\" -f -- \"$word\")); return ;;\n");
     absl::StrAppend(&names, names.empty() ? "" : " ", c.name);
     absl::StrAppend(&cases, "    ", c.name, ") options=\"", absl::StrJoin(c.options, " "), "\" ;;\n");
   }
@@ -24,7 +27,7 @@ std::string Bash(const std::vector<CommandNames>& commands) {
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    case ${COMP_WORDS[i]} in\n"
       "      --) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-      "      --server|--format) ((i++)) ;;\n"
+      "      --server|--token-file|--ca|--cert|--key|--format) ((i++)) ;;\n"
       "      -*) ;;\n"
       "      *) command=${COMP_WORDS[i]}; break ;;\n"
       "    esac\n"
@@ -34,6 +37,7 @@ std::string Bash(const std::vector<CommandNames>& commands) {
       "  done\n"
       "  case $previous in\n"
       "    --format) COMPREPLY=($(compgen -W \"text json\" -- \"$word\")); return ;;\n"
+      "    --scope) COMPREPLY=($(compgen -W \"read submit worker admin\" -- \"$word\")); return ;;\n"
       "    --state) COMPREPLY=($(compgen -d -W \"waiting ready running done failed cancelled\" -- \"$word\")); return ;;\n"
       "    --as|--format-trace) COMPREPLY=($(compgen -W \"perfetto chrome csv parquet pprof ncu-rep\" -- \"$word\")); return ;;\n"
       "  esac\n"
@@ -41,8 +45,8 @@ std::string Bash(const std::vector<CommandNames>& commands) {
       "    '') COMPREPLY=($(compgen -W \"", names, " ", kGlobal, "\" -- \"$word\")); return ;;\n", cases,
       "  esac\n"
       "  case $command in\n"
-      "    completion) COMPREPLY=($(compgen -W \"bash zsh fish\" -- \"$word\")); return ;;\n"
-      "    blobs) COMPREPLY=($(compgen -W \"list put get $options\" -f -- \"$word\")); return ;;\n"
+      "    completion) COMPREPLY=($(compgen -W \"bash zsh fish\" -- \"$word\")); return ;;\n",
+      actions,
       "    job|watch|cancel|timeline|costs|critical-path|diagnosis|hotspots|registers|report|roofline|export|logs)\n"
       "      if [[ $word != -* ]]; then\n"
       "        COMPREPLY=($(compgen -W \"$(sextant jobs 2>/dev/null | awk 'NR > 1 { print $1 }')\" -- \"$word\")); return\n"
@@ -62,18 +66,19 @@ std::string Zsh(const std::vector<CommandNames>& commands) {
   std::string described, cases;
   for (const CommandNames& c : commands) {
     absl::StrAppend(&described, "    ", Quoted(absl::StrCat(c.name, ":", absl::StrReplaceAll(c.summary, {{":", "\\:"}}))), "\n");
-    absl::StrAppend(&cases, "    ", c.name, ") options=(", absl::StrJoin(c.options, " "), ") ;;\n");
+    absl::StrAppend(&cases, "    ", c.name, ") options=(", absl::StrJoin(c.options, " "), "); actions=(",
+                    absl::StrJoin(c.actions, " "), ") ;;\n");
   }
   return absl::StrCat(
       "#compdef sextant\n# zsh completion for sextant:  source <(sextant completion zsh)\n"
       "_sextant() {\n"
-      "  local -a commands options\n"
+      "  local -a commands options actions\n"
       "  commands=(\n", described,
       "  )\n"
       "  local command= i\n"
       "  for ((i = 2; i < CURRENT; i++)); do\n"
       "    if [[ ${words[i]} == -- ]]; then _files; return; fi\n"
-      "    if [[ -z $command && ${words[i]} != -* && ${words[i-1]} != --server && ${words[i-1]} != --format ]]; then command=${words[i]}; fi\n"
+      "    if [[ -z $command && ${words[i]} != -* && ${words[i-1]} != (--server|--token-file|--ca|--cert|--key|--format) ]]; then command=${words[i]}; fi\n"
       "  done\n"
       "  if [[ -z $command ]]; then _describe command commands; compadd -- ", kGlobal, "; return; fi\n"
       "  case $command in\n", cases,
@@ -82,7 +87,7 @@ std::string Zsh(const std::vector<CommandNames>& commands) {
       "  elif [[ $command == completion ]]; then compadd bash zsh fish\n"
       "  elif [[ $command == (job|watch|cancel|timeline|costs|critical-path|diagnosis|hotspots|registers|report|roofline|export|logs) ]]; then\n"
       "    compadd -- ${(f)\"$(sextant jobs 2>/dev/null | awk 'NR > 1 { print $1 }')\"}\n"
-      "  else _files; fi\n"
+      "  else (( $#actions )) && compadd -- $actions; _files; fi\n"
       "}\n"
       "compdef _sextant sextant\n");
 }
@@ -92,11 +97,19 @@ std::string Fish(const std::vector<CommandNames>& commands) {
       "# fish completion for sextant:  sextant completion fish | source\n"
       "complete -c sextant -n __fish_use_subcommand -f\n"
       "complete -c sextant -l server -x -d 'Address of the service'\n"
+      "complete -c sextant -l token-file -r -d 'File with the token to call with'\n"
+      "complete -c sextant -l ca -r -d 'Who signed the certificate of the service'\n"
+      "complete -c sextant -l cert -r -d 'Your own certificate'\n"
+      "complete -c sextant -l key -r -d 'Its private key'\n"
+      "complete -c sextant -l insecure-token -d 'Send the token unencrypted'\n"
       "complete -c sextant -l format -x -a 'text json'\n"
       "complete -c sextant -l no-color -d 'No colours'\n";
   for (const CommandNames& c : commands) {
     absl::StrAppend(&text, "complete -c sextant -n __fish_use_subcommand -f -a ", c.name, " -d ",
                     Quoted(Cut(c.summary, 60)), "\n");
+    if (!c.actions.empty())
+      absl::StrAppend(&text, "complete -c sextant -n '__fish_seen_subcommand_from ", c.name, "' -a '",
+                      absl::StrJoin(c.actions, " "), "'\n");
     for (const std::string& option : c.options) {
       if (option == "--help") continue;
       absl::StrAppend(&text, "complete -c sextant -n '__fish_seen_subcommand_from ", c.name, "' -l ", option.substr(2), "\n");

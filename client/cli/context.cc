@@ -7,8 +7,14 @@
 
 namespace sextant::cli {
 
+absl::StatusOr<access::Access> Context::Access() const {
+  access::Options options = given;
+  options.address = address();
+  return access::Access::Make(options);
+}
+
 Service& Context::service() {
-  if (service_ == nullptr) service_ = std::make_unique<Service>(address());
+  if (service_ == nullptr) service_ = std::make_unique<Service>(*Access());
   return *service_;
 }
 
@@ -41,6 +47,11 @@ int Context::Fail(const absl::Status& status) {
     err << "  See what there is:  sextant jobs\n";
   } else if (status.code() == absl::StatusCode::kUnknown) {
     err << "  Whether it was done is in doubt. Repeating it with the same --request-id is safe.\n";
+  } else if (status.code() == absl::StatusCode::kUnauthenticated) {
+    err << "  Give a token:     --token-file FILE (or SEXTANT_TOKEN, SEXTANT_TOKEN_FILE)\n"
+           "  An admin makes it:  sextant token create --name NAME --scope submit\n";
+  } else if (status.code() == absl::StatusCode::kPermissionDenied) {
+    err << "  Whom it takes you for, and what you may do:  sextant whoami\n";
   } else if (status.code() == absl::StatusCode::kUnimplemented) {
     err << "  The service is older than this program:  sextant version\n";
   }

@@ -109,10 +109,17 @@ absl::Status Start(Context& context, const Home& home, const UpOptions& options,
     started = true;
     std::vector<std::string> argv = {server, "--state", home.directory, "--listen", home.SocketAddress()};
     if (!options.listen.empty()) argv.insert(argv.end(), {"--listen", options.listen});
+    if (!options.http.empty()) argv.insert(argv.end(), {"--http", options.http});
+    for (const auto& [flag, file] : {std::pair("--tls-cert", options.tls_cert), {"--tls-key", options.tls_key},
+                                     {"--tls-client-ca", options.tls_client_ca}}) {
+      if (!file.empty()) argv.insert(argv.end(), {flag, fs::absolute(file).lexically_normal().string()});
+    }
+    if (options.require_tokens) argv.push_back("--require-tokens");
     ASSIGN_OR_RETURN(server_process, SpawnDetached(argv, home.Log("sextantd.log")));
     RETURN_IF_ERROR(WritePidFile(home.Run("sextantd.pid"), *server_process));
   }
-  Service service(home.SocketAddress());
+  ASSIGN_OR_RETURN(const access::Access socket, access::Access::Make({.address = home.SocketAddress()}));
+  Service service(socket);
   RETURN_IF_ERROR(WaitHealthy(service, *server_process, home.Log("sextantd.log"), options.wait_s));
   auto worker_process = ReadPidFile(home.Run("worker.pid"));
   if (!worker_process) {
@@ -173,7 +180,9 @@ int Up(Context& context, const UpOptions& options) {
     }
   }
   const auto server = ReadPidFile(home.Run("sextantd.pid"));
-  const auto description = Service(home.SocketAddress()).Describe();
+  const auto socket = access::Access::Make({.address = home.SocketAddress()});
+  if (!socket.ok()) return context.Fail(socket.status());
+  const auto description = Service(*socket).Describe();
   context.Note(absl::StrCat(started ? "the service runs" : "the service runs already",
                             DescribeAddresses(absl::StrCat(home.SocketAddress(), options.listen.empty() ? "" : ", ", options.listen),
                                               description.ok() ? *description : v1::ServiceDescription()),
@@ -211,6 +220,12 @@ int Worker(Context& context, const std::vector<std::string>& arguments) {
   bool names_server = false;
   for (const std::string& a : arguments) names_server = names_server || a == "--coordinator" || absl::StartsWith(a, "--coordinator=");
   if (!names_server) argv.insert(argv.end(), {"--coordinator", context.address()});
+  // What stands before -- is meant for the worker too; the environment reaches it by itself.
+  for (const auto& [flag, given] : {std::pair("--token-file", context.given.token_file), {"--ca", context.given.ca},
+                                    {"--cert", context.given.cert}, {"--key", context.given.key}}) {
+    if (given.by == flag && !given.empty()) argv.insert(argv.end(), {flag, given.value});
+  }
+  if (context.given.insecure_token) argv.push_back("--insecure-token");
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return context.Fail(Exec(argv));
 }

@@ -21,7 +21,7 @@ int Doctor(Context& context, const std::vector<std::string>& worker_arguments) {
   size_t columns = 16;
   std::vector<Finding> findings;
   for (auto& more : {CheckPrograms(context), CheckSandbox(context),
-                     CheckMeasuring(context, worker_arguments), CheckResources(context)}) {
+                     CheckMeasuring(context, worker_arguments), CheckResources(context), CheckService(context)}) {
     findings.insert(findings.end(), more.begin(), more.end());
   }
   for (const Finding& f : findings) columns = std::max(columns, Columns(Escape(f.name, 40)));

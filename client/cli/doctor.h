@@ -23,6 +23,8 @@ std::vector<Finding> CheckSandbox(Context& context);
 // `arguments` are those the worker of this machine is started with.
 std::vector<Finding> CheckMeasuring(Context& context, const std::vector<std::string>& arguments);
 std::vector<Finding> CheckResources(Context& context);
+// The service meant: whether it answers, what its certificate says, for whom it takes the caller.
+std::vector<Finding> CheckService(Context& context);
 // Its GPUs with what there is for passes on them; empty: no GPU.
 std::vector<Finding> ReadGpus(const std::string& json);
 // What `sextant-worker --probe` printed, as findings: one per backend, and the sandbox it would use.

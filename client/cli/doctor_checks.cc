@@ -48,7 +48,7 @@ std::string Trimmed(std::string text) {
 // The program that lies beside this one, else the one in PATH.
 std::optional<std::string> FindBesideOrInPath(const std::string& name, Context& context) {
   const std::string beside = (fs::path(context.own_executable).parent_path() / name).string();
-  if (access(beside.c_str(), X_OK) == 0) return beside;
+  if (::access(beside.c_str(), X_OK) == 0) return beside;
   return FindInPath(name, context.environment);
 }
 
@@ -83,7 +83,7 @@ Finding CheckPostgres(Context& context) {
   for (const fs::path& place : {prefix / "lib/postgresql", fs::path("/usr/lib/postgresql")}) {
     for (const auto& version : fs::directory_iterator(place, error)) {
       const fs::path bin = version.path() / "bin";
-      if (access((bin / "initdb").c_str(), X_OK) == 0 && access((bin / "postgres").c_str(), X_OK) == 0) {
+      if (::access((bin / "initdb").c_str(), X_OK) == 0 && ::access((bin / "postgres").c_str(), X_OK) == 0) {
         found.push_back((bin / "postgres").string());
       }
     }
@@ -174,7 +174,7 @@ Finding CheckCgroups() {
     if (absl::StartsWith(line, "0::")) own = line.substr(3);
   }
   const std::string where = v2 ? "/sys/fs/cgroup" + own : "/sys/fs/cgroup/memory";
-  const bool writable = access(where.c_str(), W_OK) == 0;
+  const bool writable = ::access(where.c_str(), W_OK) == 0;
   if ((v1 || v2) && writable) {
     f.detail = absl::StrCat(v2 ? "version 2, " : "version 1, ", Escape(where), " is writable");
   } else {
@@ -359,20 +359,13 @@ std::vector<Finding> CheckResources(Context& context) {
     space.detail = absl::StrCat(FormatBytes(free), " free for ", context.home.directory);
     space.health = free < kLeastDiskBytes ? Health::kLimited : Health::kOk;
     space.remedy = free < kLeastDiskBytes ? "free some, or set SEXTANT_HOME elsewhere" : "";
-    if (access(place.c_str(), W_OK) != 0) {
+    if (::access(place.c_str(), W_OK) != 0) {
       space.health = Health::kMissing;
       space.detail += ", but it is not writable";
       space.remedy = "set SEXTANT_HOME to a directory you may write";
     }
   }
   findings.push_back(space);
-  const absl::Status healthy = context.service().Healthy(2);
-  if (healthy.ok()) {
-    findings.push_back({"service", Health::kOk, absl::StrCat("answers at ", context.address())});
-  } else {
-    findings.push_back({"service", Health::kLimited, absl::StrCat("does not answer at ", context.address()),
-                        context.server.empty() ? "sextant up" : "check the address, and that it runs there"});
-  }
   return findings;
 }
 

@@ -10,13 +10,13 @@ inline constexpr int kFailed = 1;        // the job, the program or the verdict;
 inline constexpr int kUsage = 2;         // the command line, or a local file it names
 inline constexpr int kUnreachable = 3;   // no service answered
 inline constexpr int kNotFound = 4;      // no such job, task, pass or blob
-inline constexpr int kRefused = 5;       // invalid argument, precondition, quota, permission
+inline constexpr int kRefused = 5;       // invalid argument, precondition, quota, token, permission, certificate
 inline constexpr int kTimeout = 6;
 inline constexpr int kInterrupted = 130;
 
 inline constexpr char kExitCodesHelp[] =
     "Exit codes: 0 ok · 1 the job or program failed, or `compare` found B slower · 2 usage · 3 service unreachable · "
-    "4 not found · 5 refused (argument, state, quota) · 6 timeout · 130 interrupted";
+    "4 not found · 5 refused (argument, state, quota, token, certificate) · 6 timeout · 130 interrupted";
 
 // The exit code that stands for `status`.
 inline int ExitCodeOf(const absl::Status& status) {

@@ -57,8 +57,20 @@ class FakeService : public v1::Sextant::Service {
   Answer<v1::QueryRequest, v1::QueryResponse> query;
   Answer<v1::CompareJobsRequest, v1::Comparison> compare;
   Answer<v1::ListPassesRequest, v1::ListPassesResponse> list_passes;
+  Answer<v1::CreateTokenRequest, v1::CreateTokenResponse> create_token;
+  Answer<v1::ListTokensRequest, v1::ListTokensResponse> list_tokens;
+  Answer<v1::RevokeTokenRequest, v1::Token> revoke_token;
+  Answer<v1::GetQuotaRequest, v1::QuotaUse> get_quota;
+  Answer<v1::SetQuotaRequest, v1::QuotaUse> set_quota;
+  Answer<v1::ListAuditRequest, v1::ListAuditResponse> list_audit;
+  Answer<v1::DescribeServiceRequest, v1::ServiceDescription> describe;
   std::function<grpc::Status(grpc::ServerContext&, const v1::WatchJobRequest&, grpc::ServerWriter<v1::Event>&)> watch;
 
+  // What the last DescribeService carried.
+  std::string Authorization() {
+    absl::MutexLock lock(&mutex_);
+    return authorization_;
+  }
   // Blobs that were uploaded, by digest.
   std::map<std::string, std::string> Blobs() {
     absl::MutexLock lock(&mutex_);
@@ -92,6 +104,31 @@ class FakeService : public v1::Sextant::Service {
   }
   grpc::Status ListPasses(grpc::ServerContext*, const v1::ListPassesRequest* q, v1::ListPassesResponse* a) override {
     return Ask(list_passes, *q, *a);
+  }
+  grpc::Status CreateToken(grpc::ServerContext*, const v1::CreateTokenRequest* q, v1::CreateTokenResponse* a) override {
+    return Ask(create_token, *q, *a);
+  }
+  grpc::Status ListTokens(grpc::ServerContext*, const v1::ListTokensRequest* q, v1::ListTokensResponse* a) override {
+    return Ask(list_tokens, *q, *a);
+  }
+  grpc::Status RevokeToken(grpc::ServerContext*, const v1::RevokeTokenRequest* q, v1::Token* a) override {
+    return Ask(revoke_token, *q, *a);
+  }
+  grpc::Status GetQuota(grpc::ServerContext*, const v1::GetQuotaRequest* q, v1::QuotaUse* a) override {
+    return Ask(get_quota, *q, *a);
+  }
+  grpc::Status SetQuota(grpc::ServerContext*, const v1::SetQuotaRequest* q, v1::QuotaUse* a) override {
+    return Ask(set_quota, *q, *a);
+  }
+  grpc::Status ListAudit(grpc::ServerContext*, const v1::ListAuditRequest* q, v1::ListAuditResponse* a) override {
+    return Ask(list_audit, *q, *a);
+  }
+  grpc::Status DescribeService(grpc::ServerContext* context, const v1::DescribeServiceRequest* q,
+                               v1::ServiceDescription* a) override {
+    const auto sent = context->client_metadata().find("authorization");
+    absl::MutexLock lock(&mutex_);
+    authorization_ = sent == context->client_metadata().end() ? "" : std::string(sent->second.data(), sent->second.size());
+    return Ask(describe, *q, *a);
   }
   grpc::Status WatchJob(grpc::ServerContext* context, const v1::WatchJobRequest* q,
                         grpc::ServerWriter<v1::Event>* writer) override {
@@ -145,6 +182,7 @@ class FakeService : public v1::Sextant::Service {
   std::string directory_;
   std::unique_ptr<grpc::Server> server_;
   absl::Mutex mutex_;
+  std::string authorization_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> blobs_ ABSL_GUARDED_BY(mutex_);
 };
 

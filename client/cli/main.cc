@@ -53,6 +53,8 @@ int main(int argc, char** argv) {
   sigaddset(&interrupt, SIGINT);
   pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // What gRPC has to say of a connection is said by the command, once and with a remedy.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
 
   const Environment environment = [](const std::string& name) -> std::optional<std::string> {
     const char* value = std::getenv(name.c_str());

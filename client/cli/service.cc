@@ -3,12 +3,14 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <chrono>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "client/access/channel.h"
+#include "client/access/look.h"
 #include "client/cli/text.h"
 #include "client/mcp/server.h"
 #include "sextant/v1/sextant.grpc.pb.h"
@@ -20,11 +22,7 @@ namespace {
 constexpr double kUnaryTimeoutS = 60;
 constexpr double kQueryTimeoutS = 600;
 constexpr int kMaxMessageBytes = 256 << 20;
-
-std::string Target(const std::string& address) {
-  if (absl::StartsWith(address, "/")) return absl::StrCat("unix:", address);
-  return address;
-}
+constexpr double kLookTimeoutS = 3;
 
 std::chrono::system_clock::time_point After(double seconds) {
   return std::chrono::system_clock::now() +
@@ -63,16 +61,28 @@ void Canceller::Cancel() {
 }
 
 struct Service::Channel {
-  std::string address;
+  explicit Channel(const access::Access& access) : access(access) {}
+
+  const access::Access& access;
   std::shared_ptr<grpc::Channel> channel;  // gRPC's own type: stubs share it
   std::unique_ptr<v1::Sextant::Stub> stub;
+  std::atomic<bool> answered = false;   // by whoever can be trusted
 
-  absl::Status Translate(const grpc::Status& status) const {
+  absl::Status Translate(const grpc::Status& status) {
+    if (status.ok() || (status.error_code() != grpc::StatusCode::UNAVAILABLE &&
+                        status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED &&
+                        status.error_code() != grpc::StatusCode::CANCELLED))
+      answered = true;
     if (status.ok()) return absl::OkStatus();
     const auto code = static_cast<absl::StatusCode>(status.error_code());
     std::string message = Escape(status.error_message(), 2000);
     if (code == absl::StatusCode::kUnavailable) {
-      message = absl::StrCat("the service at ", Escape(address), " does not answer: ", message);
+      // Whether it is away, or will never do: a service that answered once was the right one.
+      if (access.tcp() && !answered) {
+        const absl::Status looked = access::Look(access, kLookTimeoutS).status;
+        if (absl::IsFailedPrecondition(looked)) return absl::Status(looked.code(), Escape(looked.message(), 2000));
+      }
+      message = absl::StrCat("the service at ", Escape(access.address()), " does not answer: ", message);
     }
     return absl::Status(code, message);
   }
@@ -81,7 +91,7 @@ struct Service::Channel {
   absl::StatusOr<Response> Call(grpc::Status (v1::Sextant::Stub::*method)(grpc::ClientContext*,
                                                                           const Request&,
                                                                           Response*),
-                                const Request& request, double timeout_s = kUnaryTimeoutS) const {
+                                const Request& request, double timeout_s = kUnaryTimeoutS) {
     grpc::ClientContext context;
     context.set_deadline(After(timeout_s));
     Response response;
@@ -91,8 +101,8 @@ struct Service::Channel {
   }
 };
 
-Service::Service(std::string address)
-    : address_(std::move(address)), channel_(std::make_unique<Channel>()) {
+Service::Service(access::Access access)
+    : access_(std::move(access)), channel_(std::make_unique<Channel>(access_)) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
@@ -100,9 +110,7 @@ Service::Service(std::string address)
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   arguments.SetUserAgentPrefix("sextant-cli/" SEXTANT_VERSION);
-  channel_->address = address_;
-  channel_->channel = grpc::CreateCustomChannel(Target(address_),
-                                                grpc::InsecureChannelCredentials(), arguments);
+  channel_->channel = access::OpenChannel(access_, arguments);
   channel_->stub = v1::Sextant::NewStub(channel_->channel);
 }
 
@@ -125,7 +133,7 @@ absl::Status Service::Healthy(double timeout_s) {
   queue.Next(&tag, &ok);
   if (!status.ok()) return channel_->Translate(status);
   if (!SaysServing(response)) {
-    return absl::UnavailableError(absl::StrCat("the service at ", address_, " is not serving yet"));
+    return absl::UnavailableError(absl::StrCat("the service at ", address(), " is not serving yet"));
   }
   return absl::OkStatus();
 }
@@ -142,6 +150,9 @@ SEXTANT_CLI_CALL(PlanJob)
 SEXTANT_CLI_CALL(ListPasses)
 SEXTANT_CLI_CALL(FindMissingBlobs)
 SEXTANT_CLI_CALL(ListBlobs)
+SEXTANT_CLI_CALL(CreateToken)
+SEXTANT_CLI_CALL(ListTokens)
+SEXTANT_CLI_CALL(ListAudit)
 #undef SEXTANT_CLI_CALL
 
 absl::StatusOr<v1::GetJobResponse> Service::GetJob(const v1::GetJobRequest& request) {
@@ -155,6 +166,15 @@ absl::StatusOr<v1::JobInfo> Service::CancelJob(const v1::CancelJobRequest& reque
 }
 absl::StatusOr<v1::TaskInfo> Service::CompleteTask(const v1::CompleteTaskRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::CompleteTask, request);
+}
+absl::StatusOr<v1::Token> Service::RevokeToken(const v1::RevokeTokenRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::RevokeToken, request);
+}
+absl::StatusOr<v1::QuotaUse> Service::SetQuota(const v1::SetQuotaRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::SetQuota, request);
+}
+absl::StatusOr<v1::QuotaUse> Service::GetQuota(const v1::GetQuotaRequest& request) {
+  return channel_->Call(&v1::Sextant::Stub::GetQuota, request);
 }
 absl::StatusOr<v1::GetTableResponse> Service::GetTable(const v1::GetTableRequest& request) {
   return channel_->Call(&v1::Sextant::Stub::GetTable, request, kQueryTimeoutS);

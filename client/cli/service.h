@@ -1,5 +1,6 @@
 // The service as the program sees it: one method per RPC, gRPC kept out of sight. Every error is the
-// service's own status; UNAVAILABLE also when nothing answers at the address.
+// service's own status; UNAVAILABLE also when nothing answers at the address; FAILED_PRECONDITION when who
+// answers there cannot be trusted, or does not trust us.
 //
 // Calls block; each may be made from any thread. Streams call back on the calling thread.
 #pragma once
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/access/access.h"
 #include "sextant/v1/sextant.pb.h"
 
 namespace sextant::mcp {
@@ -36,14 +38,14 @@ class Canceller {
 
 class Service {
  public:
-  // `address` as the user wrote it: "host:port", "unix:///path", "unix:/path", or "/path". Nothing is
-  // contacted yet.
-  explicit Service(std::string address);
+  // Nothing is contacted yet.
+  explicit Service(access::Access access);
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  const std::string& address() const { return address_; }
+  const std::string& address() const { return access_.address(); }
+  const access::Access& access() const { return access_; }
 
   // OK when the health service says SERVING within `timeout_s`.
   absl::Status Healthy(double timeout_s);
@@ -76,6 +78,13 @@ class Service {
   absl::StatusOr<v1::QueryResponse> Query(const v1::QueryRequest& request);
   absl::StatusOr<v1::ServiceDescription> Describe();
 
+  absl::StatusOr<v1::CreateTokenResponse> CreateToken(const v1::CreateTokenRequest& request);
+  absl::StatusOr<v1::ListTokensResponse> ListTokens(const v1::ListTokensRequest& request);
+  absl::StatusOr<v1::Token> RevokeToken(const v1::RevokeTokenRequest& request);
+  absl::StatusOr<v1::QuotaUse> SetQuota(const v1::SetQuotaRequest& request);
+  absl::StatusOr<v1::QuotaUse> GetQuota(const v1::GetQuotaRequest& request);
+  absl::StatusOr<v1::ListAuditResponse> ListAudit(const v1::ListAuditRequest& request);
+
   // An MCP server that is a client of this service; its clients are this machine's user.
   std::unique_ptr<mcp::Server> Mcp();
 
@@ -93,7 +102,7 @@ class Service {
 
  private:
   struct Channel;
-  std::string address_;
+  const access::Access access_;
   std::unique_ptr<Channel> channel_;
 };
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 
 namespace sextant::cli {
 namespace {
@@ -186,6 +187,10 @@ std::string FormatAge(uint64_t unix_ns, uint64_t now_unix_ns) {
   if (s < 3600) return absl::StrCat(s / 60, " min ago");
   if (s < 48 * 3600) return absl::StrCat(s / 3600, " h ago");
   return absl::StrCat(s / 86400, " d ago");
+}
+
+std::string FormatTime(uint64_t unix_ns) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::FromUnixNanos(static_cast<int64_t>(unix_ns)), absl::UTCTimeZone());
 }
 
 std::string Plural(uint64_t n, absl::string_view one, absl::string_view many) {

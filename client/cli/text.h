@@ -40,12 +40,14 @@ std::string FormatBytes(uint64_t bytes);
 std::string FormatCount(uint64_t n);
 // "3 s ago", "5 min ago", "2 d ago"; "-" for 0.
 std::string FormatAge(uint64_t unix_ns, uint64_t now_unix_ns);
+// "2026-11-26 10:07:31 UTC".
+std::string FormatTime(uint64_t unix_ns);
 // "2 passes", "1 pass".
 std::string Plural(uint64_t n, absl::string_view one, absl::string_view many);
 
 // "2G", "512M", "64KiB", "100" (bytes). Powers of 1024.
 absl::StatusOr<uint64_t> ParseBytes(absl::string_view text);
-// "60", "60s", "1.5m", "2h", "250ms".
+// "60", "60s", "1.5m", "2h", "30d", "250ms".
 absl::StatusOr<double> ParseSeconds(absl::string_view text);
 // ".1,.5,.9": numbers in [0, 1], ascending.
 absl::StatusOr<std::vector<double>> ParseQuantiles(absl::string_view text);

@@ -38,7 +38,9 @@ class Stage {
     options.state_dir = root_ / "state";
     options.name = "w";
     options.cpu_slots = 2;
+    options.access = access;
     options.times.reconnect = {std::chrono::milliseconds(1), std::chrono::milliseconds(5)};
+    options.times.refused = {std::chrono::milliseconds(1), std::chrono::milliseconds(5)};
     std::vector<std::unique_ptr<backends::Backend>> backends;
     options.record_dir = record_dir;
     backends.push_back(std::make_unique<backends::RunBackend>());
@@ -77,6 +79,7 @@ class Stage {
 
  public:
   std::filesystem::path record_dir;   // --record
+  access::Options access;
   FakeCoordinator coordinator;
   std::unique_ptr<Agent> worker;
 };
@@ -390,6 +393,55 @@ TEST_CASE("a worker that died takes its spooled results along and forgets what h
   stage.Drain();
   CHECK(stage.FilesIn("spool") == 0);
   CHECK(stage.coordinator.Commits(2) == 0);
+}
+
+TEST_CASE("a worker whose token is refused tries again, with the token that its file holds then") {
+  Stage stage;
+  const std::string file = stage.root() / "token";
+  const auto write = [&](const std::string& token) {
+    WriteFile(file + ".new", token);
+    std::filesystem::permissions(file + ".new", std::filesystem::perms::owner_read);
+    std::filesystem::rename(file + ".new", file);
+  };
+  write("sx_1_old");
+  stage.access.token_file = {file, "--token-file"};
+  stage.coordinator.AskForToken("sx_2_new");
+  stage.StartWorker(Succeed);
+  stage.coordinator.AwaitRefused(3);
+  write("sx_2_new\n");
+  stage.coordinator.AwaitAttached(1);
+  stage.coordinator.Assign(RunPass(1));
+  stage.coordinator.AwaitCommit(1, 1);
+  stage.Drain();
+}
+
+TEST_CASE("a result outlives its worker's token") {
+  Stage stage;
+  const std::string file = stage.root() / "token";
+  WriteFile(file, "sx_1_old");
+  std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  stage.access.token_file = {file, "--token-file"};
+  stage.coordinator.AskForToken("sx_1_old");
+  stage.StartWorker([&](const sandbox::RunSpec&, FakeRunning&) {
+    stage.coordinator.AskForToken("sx_2_new");
+    return Exit(0);
+  });
+  stage.coordinator.Assign(RunPass(1));
+  stage.coordinator.AwaitRefused(2);
+  WriteFile(file, "sx_2_new");
+  CHECK(stage.coordinator.AwaitCommit(1, 1).result().exit().exit_code() == 0);
+  stage.Drain();
+  CHECK(stage.FilesIn("spool") == 0);
+}
+
+TEST_CASE("a worker that would send its token unencrypted does not start") {
+  Stage stage;
+  AgentOptions options;
+  options.coordinator = "gpu7.example.org:7070";
+  options.state_dir = stage.root() / "state";
+  options.access.token = {"sx_1_secret", "SEXTANT_TOKEN"};
+  const auto started = Agent::Start(options, std::make_unique<FakeSandbox>(Succeed), {});
+  CHECK(absl::StartsWith(started.status().message(), "SEXTANT_TOKEN: the token would be sent unencrypted"));
 }
 
 TEST_CASE("a result with a stale epoch is dropped from the spool") {

@@ -31,8 +31,8 @@ Attachment::~Attachment() {
 void Attachment::Poke() { write_wakeup_.Wake(); }
 
 void Attachment::ReadLoop() {
-  Backoff backoff(times_.reconnect);
-  bool told = false;
+  Backoff backoff(times_.reconnect), refused(times_.refused);
+  absl::StatusCode told = absl::StatusCode::kOk;
   for (;;) {
     std::shared_ptr<AttachStream> stream = coordinator_.Attach();
     {
@@ -58,7 +58,8 @@ void Attachment::ReadLoop() {
       desired.Clear();
       if (first) {
         backoff.Reset();
-        told = false;
+        refused.Reset();
+        told = absl::StatusCode::kOk;
         spdlog::info("msg=\"attached\"");
         calls_.attached();
       }
@@ -71,15 +72,21 @@ void Attachment::ReadLoop() {
       auto out = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !writing_; };
       mutex_.Await(absl::Condition(&out));
     }
-    const absl::Status end = stream->Finish();
+    absl::Status end = stream->Finish();
     {
       absl::MutexLock lock(&mutex_);
       if (closed_) return;
     }
-    if (!std::exchange(told, true)) {
-      spdlog::warn("msg=\"not attached; trying again\" error={}", Quoted(end.message()));
+    // After an answer the coordinator is the right one, and was merely lost.
+    if (!answered && told != end.code()) end = coordinator_.Explain(end);
+    if (std::exchange(told, end.code()) != end.code()) {
+      spdlog::warn("msg=\"not attached; trying again\" code={} error={}", absl::StatusCodeToString(end.code()),
+                   Quoted(end.message()));
     }
-    reconnect_wakeup_.WaitUntil(std::chrono::steady_clock::now() + backoff.Next());
+    const bool somebody_must_act =
+        absl::IsUnauthenticated(end) || absl::IsPermissionDenied(end) || absl::IsFailedPrecondition(end);
+    reconnect_wakeup_.WaitUntil(std::chrono::steady_clock::now() +
+                                (somebody_must_act ? refused : backoff).Next());
   }
 }
 

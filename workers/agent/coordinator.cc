@@ -5,6 +5,9 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "client/access/channel.h"
+#include "client/access/look.h"
 #include "proto/status/status.h"
 #include "sextant/v1/sextant.grpc.pb.h"
 #include "sextant/v1/worker.grpc.pb.h"
@@ -12,6 +15,7 @@
 namespace sextant::agent {
 namespace {
 
+constexpr double kLookTimeoutS = 3;
 constexpr int kMaxReceiveBytes = 256 << 20;  // a restart may hand many assignments at once
 
 absl::Status FromGrpc(const grpc::Status& status) {
@@ -21,10 +25,8 @@ absl::Status FromGrpc(const grpc::Status& status) {
 
 // Two channels, so that a large upload never holds up a heartbeat. `number` keeps gRPC from
 // sharing one connection between them.
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address, const AgentTimes& times,
+std::shared_ptr<grpc::Channel> OpenChannel(const access::Access& access, const AgentTimes& times,
                                            int number) {
-  std::string target = address;
-  if (target.rfind("unix:///", 0) == 0) target = "unix:" + target.substr(7);
   grpc::ChannelArguments arguments;
   arguments.SetInt("sextant.channel", number);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -36,7 +38,7 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address, const Age
                    static_cast<int>(times.reconnect.most.count()) / 2);
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   arguments.SetMaxSendMessageSize(-1);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  return access::OpenChannel(access, arguments);
 }
 
 class GrpcAttachStream : public AttachStream {
@@ -62,6 +64,8 @@ bool IsTransient(const absl::Status& status) {
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
       return true;
     default:
       return false;
@@ -74,11 +78,10 @@ struct Coordinator::Ports {
   std::unique_ptr<v1::Sextant::Stub> clients;
 };
 
-Coordinator::Coordinator(const std::string& address, const AgentLimits& limits,
-                         const AgentTimes& times)
-    : limits_(limits), times_(times), ports_(std::make_unique<Ports>()) {
-  ports_->stream = v1::Workers::NewStub(OpenChannel(address, times, 0));
-  const std::shared_ptr<grpc::Channel> bulk = OpenChannel(address, times, 1);
+Coordinator::Coordinator(access::Access access, const AgentLimits& limits, const AgentTimes& times)
+    : access_(std::move(access)), limits_(limits), times_(times), ports_(std::make_unique<Ports>()) {
+  ports_->stream = v1::Workers::NewStub(OpenChannel(access_, times, 0));
+  const std::shared_ptr<grpc::Channel> bulk = OpenChannel(access_, times, 1);
   ports_->workers = v1::Workers::NewStub(bulk);
   ports_->clients = v1::Sextant::NewStub(bulk);
 }
@@ -87,6 +90,19 @@ Coordinator::~Coordinator() = default;
 
 std::unique_ptr<AttachStream> Coordinator::Attach() {
   return std::make_unique<GrpcAttachStream>(*ports_->stream);
+}
+
+absl::Status Coordinator::Explain(const absl::Status& ended) const {
+  if (absl::IsUnavailable(ended)) {
+    const absl::Status looked = access::Look(access_, kLookTimeoutS).status;
+    return absl::IsFailedPrecondition(looked) ? looked : ended;
+  }
+  if (absl::IsUnauthenticated(ended) || absl::IsPermissionDenied(ended))
+    return absl::Status(ended.code(),
+                        absl::StrCat(ended.message(),
+                                     "; a worker needs a token of scope worker (sextant token create --name NAME --scope "
+                                     "worker -o FILE), given by --token-file, which is read again when it changes"));
+  return ended;
 }
 
 absl::Status Coordinator::GetBlob(const std::string& digest,

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/access/access.h"
 #include "sextant/v1/worker.pb.h"
 #include "workers/agent/files.h"
 #include "workers/agent/options.h"
@@ -25,7 +26,8 @@ struct BlobRange {
   uint64_t size_bytes = 0;
 };
 
-// True for errors that say nothing about the request: the coordinator is away, or its database is.
+// True for errors that say nothing about the request: the coordinator is away, or its database is, or it
+// does not take the worker's token now. What was made meanwhile is kept.
 bool IsTransient(const absl::Status& status);
 
 // One open Attach stream. Read and Write may be called from two threads, each from one at a time.
@@ -41,10 +43,14 @@ class AttachStream {
 // Thread-safe. Calls are tried once; who calls decides on another try.
 class Coordinator {
  public:
-  Coordinator(const std::string& address, const AgentLimits& limits, const AgentTimes& times);
+  Coordinator(access::Access access, const AgentLimits& limits, const AgentTimes& times);
   ~Coordinator();
 
   std::unique_ptr<AttachStream> Attach();
+
+  // Why Attach ended so, with the remedy. FAILED_PRECONDITION: who answers cannot be trusted, or does not
+  // trust us. May connect once more to find out, for some seconds.
+  absl::Status Explain(const absl::Status& ended) const;
 
   // Hands the blob over piece by piece; the digest is not checked here.
   absl::Status GetBlob(const std::string& digest,
@@ -60,6 +66,7 @@ class Coordinator {
 
  private:
   struct Ports;
+  const access::Access access_;
   const AgentLimits limits_;
   const AgentTimes times_;
   std::unique_ptr<Ports> ports_;

@@ -11,12 +11,23 @@
 namespace sextant::agent {
 
 struct FakeCoordinator::Services {
+  // OK when the call carries the token asked for.
+  static grpc::Status Admit(FakeCoordinator& fake, const grpc::ServerContext& context) {
+    absl::MutexLock lock(&fake.mutex_);
+    if (fake.token_.empty()) return grpc::Status::OK;
+    const auto sent = context.client_metadata().find("authorization");
+    if (sent != context.client_metadata().end() && sent->second == "Bearer " + fake.token_) return grpc::Status::OK;
+    ++fake.refused_;
+    return {grpc::StatusCode::UNAUTHENTICATED, "the token is not known"};
+  }
+
   struct WorkersPort : v1::Workers::Service {
     explicit WorkersPort(FakeCoordinator& fake) : fake(fake) {}
 
     grpc::Status Attach(
         grpc::ServerContext* context,
         grpc::ServerReaderWriter<v1::DesiredState, v1::WorkerState>* stream) override {
+      if (const grpc::Status refusal = Admit(fake, *context); !refusal.ok()) return refusal;
       {
         absl::MutexLock lock(&fake.mutex_);
         ++fake.attached_;
@@ -39,6 +50,7 @@ struct FakeCoordinator::Services {
     grpc::Status UploadTrace(grpc::ServerContext* context,
                              grpc::ServerReader<v1::TraceUpload>* reader,
                              v1::TraceReceipt* receipt) override {
+      if (const grpc::Status refusal = Admit(fake, *context); !refusal.ok()) return refusal;
       v1::TraceUpload upload;
       std::vector<std::string> chunks;
       Sha256 sha;
@@ -60,6 +72,7 @@ struct FakeCoordinator::Services {
 
     grpc::Status CommitPasses(grpc::ServerContext* context, const v1::CommitPassesRequest* request,
                               v1::CommitPassesResponse* response) override {
+      if (const grpc::Status refusal = Admit(fake, *context); !refusal.ok()) return refusal;
       absl::MutexLock lock(&fake.mutex_);
       if (fake.fail_commits_ > 0) {
         --fake.fail_commits_;
@@ -84,6 +97,7 @@ struct FakeCoordinator::Services {
     grpc::Status FindMissingBlobs(grpc::ServerContext* context,
                                   const v1::FindMissingBlobsRequest* request,
                                   v1::FindMissingBlobsResponse* response) override {
+      if (const grpc::Status refusal = Admit(fake, *context); !refusal.ok()) return refusal;
       absl::MutexLock lock(&fake.mutex_);
       for (const std::string& digest : request->digests()) {
         if (fake.blobs_.count(digest) == 0) response->add_missing(digest);
@@ -94,6 +108,7 @@ struct FakeCoordinator::Services {
     grpc::Status UploadBlobs(grpc::ServerContext* context,
                              grpc::ServerReader<v1::UploadBlobsRequest>* reader,
                              v1::UploadBlobsResponse* response) override {
+      if (const grpc::Status refusal = Admit(fake, *context); !refusal.ok()) return refusal;
       v1::UploadBlobsRequest piece;
       std::string digest, content;
       while (reader->Read(&piece)) {
@@ -112,6 +127,7 @@ struct FakeCoordinator::Services {
 
     grpc::Status GetBlob(grpc::ServerContext* context, const v1::GetBlobRequest* request,
                          grpc::ServerWriter<v1::GetBlobResponse>* writer) override {
+      if (const grpc::Status refusal = Admit(fake, *context); !refusal.ok()) return refusal;
       v1::GetBlobResponse response;
       {
         absl::MutexLock lock(&fake.mutex_);
@@ -151,6 +167,17 @@ void FakeCoordinator::Stop() {
   services_->server->Shutdown(std::chrono::system_clock::now());
   services_->server->Wait();
   services_->server.reset();
+}
+
+void FakeCoordinator::AskForToken(const std::string& token) {
+  absl::MutexLock lock(&mutex_);
+  token_ = token;
+}
+
+void FakeCoordinator::AwaitRefused(int calls) {
+  absl::MutexLock lock(&mutex_);
+  auto refused = [this, calls]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return refused_ >= calls; };
+  mutex_.Await(absl::Condition(&refused));
 }
 
 void FakeCoordinator::SetLease(double lease_s) {

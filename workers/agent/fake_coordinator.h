@@ -29,6 +29,8 @@ class FakeCoordinator {
   void SetLease(double lease_s);
   // What commits of this pass and epoch are told; else COMMITTED.
   void SetOutcome(int64_t pass_id, int64_t epoch, v1::CommitOutcome outcome);
+  // From now on calls without this token are answered UNAUTHENTICATED; empty: none is asked for.
+  void AskForToken(const std::string& token);
   // The next commits are answered UNAVAILABLE, this many.
   void FailCommits(int count);
 
@@ -46,6 +48,7 @@ class FakeCoordinator {
   v1::WorkerInfo AwaitInfo(const std::function<bool(const v1::WorkerInfo&)>& wanted);
   v1::PassCommit AwaitCommit(int64_t pass_id, int64_t epoch);
   void AwaitAttached(int times);
+  void AwaitRefused(int calls);   // for their token
 
   int Commits(int64_t pass_id);
   std::vector<std::string> Trace(int64_t pass_id);  // serialized chunks
@@ -63,6 +66,8 @@ class FakeCoordinator {
   double lease_s_ ABSL_GUARDED_BY(mutex_) = 600;
   int attached_ ABSL_GUARDED_BY(mutex_) = 0;
   int fail_commits_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string token_ ABSL_GUARDED_BY(mutex_);
+  int refused_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void(const v1::DesiredState&)> send_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::WorkerState> states_ ABSL_GUARDED_BY(mutex_);
   std::map<Key, v1::CommitOutcome> outcomes_ ABSL_GUARDED_BY(mutex_);

@@ -78,11 +78,11 @@ GpuFact Tool(const backends::Site& site, const std::string& name, const std::str
   if (!site.cuda.empty()) places.push_back(site.cuda / "bin");
   places.insert(places.end(), {"/usr/local/bin", "/usr/bin"});
   if (const auto tool = site.tools.find(name); tool != site.tools.end()) {
-    fact.works = access(tool->second.c_str(), X_OK) == 0;
+    fact.works = ::access(tool->second.c_str(), X_OK) == 0;
     fact.reason = tool->second;
   }
   for (const fs::path& place : places) {
-    if (fact.works || access((place / name).c_str(), X_OK) != 0) continue;
+    if (fact.works || ::access((place / name).c_str(), X_OK) != 0) continue;
     fact.works = true;
     fact.reason = (place / name).string();
   }

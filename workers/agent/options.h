@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "client/access/access.h"
 #include "workers/agent/backoff.h"
 #include "workers/agent/warm_pool.h"
 #include "workers/backends/backend.h"
@@ -26,6 +27,8 @@ struct AgentLimits {
 
 struct AgentTimes {
   BackoffTimes reconnect;                           // of the stream, fetches, uploads and commits
+  // Of the stream, while the coordinator refuses the worker or cannot be trusted: somebody must act.
+  BackoffTimes refused{std::chrono::seconds(1), std::chrono::seconds(30)};
   std::chrono::milliseconds first_heartbeat{1000};  // until the coordinator has said lease_s
   std::chrono::nanoseconds silence = std::chrono::seconds(30);    // likewise: then reconnect
   std::chrono::nanoseconds last_words = std::chrono::seconds(2);  // to commit after a kill
@@ -33,7 +36,8 @@ struct AgentTimes {
 };
 
 struct AgentOptions {
-  std::string coordinator;  // "host:port" or "unix:///path"
+  std::string coordinator;  // "host:port", "https://host:port" or "unix:///path"
+  access::Options access;   // how it is reached, and as whom; its address is `coordinator`
   std::filesystem::path state_dir;
   std::string name;  // empty: "<host>-<digest of state_dir>"
   uint32_t cpu_slots = 1;

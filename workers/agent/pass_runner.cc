@@ -152,8 +152,8 @@ bool PassRunner::Fetch(Pass& pass, Attempt& attempt) {
       if (pass.stopped()) return false;
       const absl::Status placed = rooms_.blobs.Place(file, work->get());
       if (placed.ok()) break;
-      // The coordinator may be restarting; the lease or a stop ends the waiting.
-      if (placed.code() != absl::StatusCode::kUnavailable) {
+      // The coordinator may be restarting, or not take our token now; the lease or a stop ends the waiting.
+      if (!absl::IsUnavailable(placed) && !absl::IsUnauthenticated(placed)) {
         return attempt.Fail(FailureOfStatus("fetch", placed));
       }
       if (pass.WaitStopped(std::chrono::steady_clock::now() + backoff.Next())) return false;

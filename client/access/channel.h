@@ -1,0 +1,15 @@
+// gRPC to a service, with what access asks for.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+
+#include "client/access/access.h"
+
+namespace sextant::access {
+
+// Nothing is contacted yet. Every call carries the token as it is at that moment.
+std::shared_ptr<grpc::Channel> OpenChannel(const Access& access, const grpc::ChannelArguments& arguments);
+
+}  // namespace sextant::access
