@@ -2,10 +2,17 @@
 
 #include <utility>
 
+#include "absl/time/time.h"
 #include "spdlog/spdlog.h"
 #include "workers/agent/log.h"
 
 namespace sextant::agent {
+namespace {
+
+// A write on a stream that has ended fails at once; one that does not is ended.
+constexpr absl::Duration kLastWrite = absl::Seconds(1);
+
+}  // namespace
 
 Attachment::Attachment(Coordinator& coordinator, const AgentTimes& times, Calls calls)
     : coordinator_(coordinator),
@@ -64,13 +71,15 @@ void Attachment::ReadLoop() {
         calls_.attached();
       }
     }
-    stream->Cancel();
     {
-      // Finish must be the last call on the stream.
+      // Finish must be the last call on the stream. To cancel what has ended would hide why it did.
       absl::MutexLock lock(&mutex_);
       stream_ = nullptr;
       auto out = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !writing_; };
-      mutex_.Await(absl::Condition(&out));
+      if (!mutex_.AwaitWithTimeout(absl::Condition(&out), kLastWrite)) {
+        stream->Cancel();
+        mutex_.Await(absl::Condition(&out));
+      }
     }
     absl::Status end = stream->Finish();
     {

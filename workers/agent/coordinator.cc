@@ -100,8 +100,7 @@ absl::Status Coordinator::Explain(const absl::Status& ended) const {
   if (absl::IsUnauthenticated(ended) || absl::IsPermissionDenied(ended))
     return absl::Status(ended.code(),
                         absl::StrCat(ended.message(),
-                                     "; a worker needs a token of scope worker (sextant token create --name NAME --scope "
-                                     "worker -o FILE), given by --token-file, which is read again when it changes"));
+                                     "; a worker's has scope worker, and its --token-file is read again when it changes"));
   return ended;
 }
 

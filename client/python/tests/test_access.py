@@ -79,3 +79,32 @@ def test_strangers_are_not_trusted(door, keys):
     if mutual:
         with pytest.raises(sextant.Unreachable):
             sextant.connect(address, token="s3cret", ca=str(keys / "ca.pem"), wait_s=0)
+
+
+def test_addresses_say_whether_they_are_encrypted(door, keys):
+    address, mutual = door
+    own = {"cert": str(keys / "client.pem"), "key": str(keys / "client.key")} if mutual else {}
+    for scheme in ("https://", "tls://"):
+        with sextant.connect(scheme + address, token="s3cret", ca=str(keys / "ca.pem"), wait_s=0, **own) as sx:
+            assert sx.describe().version == "9.9"
+    for there in ("gpu7:1", "10.0.0.1:1", "127.0.0.1.example.org:1", "[fe80::1]:1"):
+        with pytest.raises(sextant.UsageError) as error:
+            sextant.connect(there, token="s3cret", wait_s=0)
+        assert error.value.field == "token" and f"https://{there}" in error.value.remedy
+    for here in ("127.9.9.9:1", "localhost:1", "[::1]:1", "unix:///none"):
+        with pytest.raises(sextant.Unreachable):
+            sextant.connect(here, token="s3cret", wait_s=0)
+
+
+def test_a_token_comes_from_a_file(door, keys, monkeypatch, tmp_path):
+    address, mutual = door
+    own = {"cert": str(keys / "client.pem"), "key": str(keys / "client.key")} if mutual else {}
+    file = tmp_path / "token"
+    monkeypatch.setenv("SEXTANT_TOKEN_FILE", str(file))
+    monkeypatch.setenv("SEXTANT_TOKEN", "another")
+    file.write_text("s3cret\n")
+    with sextant.connect(address, ca=str(keys / "ca.pem"), wait_s=0, **own) as sx:
+        assert sx.describe().version == "9.9"
+    file.write_text("two words")
+    with pytest.raises(sextant.UsageError):
+        sextant.connect(address, ca=str(keys / "ca.pem"), wait_s=0, **own)

@@ -3,6 +3,8 @@ exceptions of `sextant.errors`. Calls block, and may be made from any thread."""
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import pathlib
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Iterator, Optional, TypeVar, Union, cast
@@ -22,6 +24,7 @@ CALL_TIMEOUT_S = 60.0
 #: Answers that read whole traces.
 ANSWER_TIMEOUT_S = 600.0
 MAX_MESSAGE_BYTES = 256 << 20
+_ENCRYPTED = ("https://", "tls://")
 
 _SERVICE = sextant_pb2.DESCRIPTOR.services_by_name["Sextant"]
 _METHODS = {method.input_type.full_name: method for method in _SERVICE.methods}
@@ -29,9 +32,10 @@ _METHODS = {method.input_type.full_name: method for method in _SERVICE.methods}
 
 @dataclass(frozen=True)
 class Access:
-    """How a service is reached: `address` is "host:port", "unix:///path" or "/path"; the rest are a bearer
-    token and PEM files: the authority that signed the service's certificate, and a certificate of one's own
-    with its key, for mutual TLS. `tls` alone trusts the system's authorities."""
+    """How a service is reached: `address` is "host:port", "https://host:port", "unix:///path" or "/path"; the
+    rest are a bearer token and PEM files: the authority that signed the service's certificate, and a
+    certificate of one's own with its key, for mutual TLS. `tls`, or https, alone trusts the system's
+    authorities."""
 
     address: str
     token: str = ""
@@ -43,16 +47,26 @@ class Access:
 
     @property
     def target(self) -> str:
+        for scheme in _ENCRYPTED:
+            if self.address.startswith(scheme):
+                return self.address[len(scheme):].rstrip("/")
         return f"unix:{self.address}" if self.address.startswith("/") else self.address
 
     @property
     def encrypted(self) -> bool:
-        return bool(self.tls or self.ca or self.cert)
+        if self.target.startswith("unix:"):
+            return False
+        return bool(self.tls or self.ca or self.cert) or self.address.startswith(_ENCRYPTED)
 
     @property
     def local(self) -> bool:
-        host = self.target.rsplit(":", 1)[0]
-        return self.target.startswith("unix:") or host in ("localhost", "[::1]") or host.startswith("127.")
+        host = self.target.rsplit(":", 1)[0].strip("[]")
+        if self.target.startswith("unix:") or host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     def check(self) -> None:
         if self.cert and not self.key or self.key and not self.cert:
@@ -60,7 +74,8 @@ class Access:
                              field="key" if self.cert else "cert")
         if self.token and not (self.encrypted or self.local or self.insecure):
             raise UsageError(f"token: would be sent unencrypted to {self.address}", field="token",
-                             remedy="give ca=FILE (or tls=True), or insecure=True where the network is trusted")
+                             remedy=f"give ca=FILE or write the address as https://{self.target}, or insecure=True "
+                                    "where the network is trusted")
 
 
 def _read(path: str, field: str) -> Optional[bytes]:
@@ -70,6 +85,18 @@ def _read(path: str, field: str) -> Optional[bytes]:
         return pathlib.Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"{field}: {path} cannot be read: {error.strerror}", field=field) from None
+
+
+def token_of_environment() -> str:
+    """The token in the file $SEXTANT_TOKEN_FILE, else in $SEXTANT_TOKEN; "" without either."""
+    path = os.environ.get("SEXTANT_TOKEN_FILE", "")
+    if not path:
+        return os.environ.get("SEXTANT_TOKEN", "")
+    token = (_read(path, "SEXTANT_TOKEN_FILE") or b"").decode("ascii", "replace").strip()
+    if not token or len(token.split()) != 1:
+        raise UsageError(f"SEXTANT_TOKEN_FILE: {path} does not hold one token alone", field="SEXTANT_TOKEN_FILE",
+                         remedy="write into it what `sextant token create` printed")
+    return token
 
 
 def method_of(request: Message) -> str:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from sextant import home
 from sextant.answers import Comparison
-from sextant.channel import ANSWER_TIMEOUT_S, CALL_TIMEOUT_S, Access, Channel, reply_of, request_of
+from sextant.channel import ANSWER_TIMEOUT_S, CALL_TIMEOUT_S, Access, Channel, reply_of, request_of, token_of_environment
 from sextant.errors import InDoubt, NotFound, Unreachable, UsageError
 from sextant.frames import cells_frame, frame
 from sextant.handles import Handle, Pass, Run
@@ -269,16 +269,16 @@ def connect(address: str = "", *, token: str = "", ca: str = "", cert: str = "",
             insecure: bool = False, submitter: str = "", progress: bool = True, wait_s: float = 5) -> Client:
     """Connects to a service.
 
-    address: "host:port", "unix:///path" or "/path"; "": $SEXTANT_SERVER, else the service of this machine
-      that `sextant up` started.
-    token: sent as a bearer token; "": $SEXTANT_TOKEN.
+    address: "host:port", "https://host:port", "unix:///path" or "/path"; "": $SEXTANT_SERVER, else the service
+      of this machine that `sextant up` started.
+    token: sent as a bearer token; "": what the file $SEXTANT_TOKEN_FILE holds, else $SEXTANT_TOKEN.
     ca, cert, key: PEM files: who signed the service's certificate; a certificate of one's own and its key.
       "": $SEXTANT_CA, $SEXTANT_CERT, $SEXTANT_KEY. tls: encrypt, trusting the system's authorities.
     insecure: send the token unencrypted, in so many words.
     wait_s: how long the service is waited for.
     Unreachable: none answers. TokenRefused: it wants a token, or another one."""
     said = os.environ.get
-    access = Access(address=address or home.default_address(), token=token or said("SEXTANT_TOKEN", ""),
+    access = Access(address=address or home.default_address(), token=token or token_of_environment(),
                     ca=ca or said("SEXTANT_CA", ""), cert=cert or said("SEXTANT_CERT", ""),
                     key=key or said("SEXTANT_KEY", ""), tls=tls, insecure=insecure)
     client = Client(access, submitter=submitter, progress=progress)
