@@ -6,7 +6,7 @@ import { plain, took } from "../format";
 import { Grid, StateBadge, stateName } from "../ui";
 
 const kDrawn = 300;
-const kWidth = 168;
+const kWidth = 176;
 const kHeight = 46;
 
 interface Drawing {
@@ -69,14 +69,15 @@ export function JobGraph({ tasks, selected, onSelect }: { tasks: readonly TaskIn
           const task = now.get(n.task.path) ?? n.task;
           const share = task.passes ? task.passesDone / task.passes : 0;
           const name = task.path.slice(task.path.lastIndexOf("/") + 1);
+          const about = `${task.kind}${task.passes ? ` · ${task.passesDone}/${task.passes} passes` : ""} · ${stateName(task.state)}`;
           return (
             <g class={`node ${stateName(task.state)}${selected === task.path ? " selected" : ""}`} tabIndex={0} role="button"
-              aria-label={`${task.path}, ${task.kind}, ${stateName(task.state)}${task.passes ? `, ${task.passesDone} of ${task.passes} passes` : ""}`}
+              aria-label={`${plain(name, 20)} ${about}${task.path.includes("/") ? `, of ${parentOf(task.path)}` : ""}`}
               onClick={() => onSelect(task.path)} onKeyDown={(e) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), onSelect(task.path))}>
               <rect x={n.x} y={n.y} width={n.width} height={n.height} rx="6" />
               {task.passes ? <rect x={n.x} y={n.y + n.height - 4} width={n.width * share} height="4" rx="2" class="done" /> : null}
-              <text x={n.x + 10} y={n.y + 18}>{plain(name, 20)}</text>
-              <text x={n.x + 10} y={n.y + 35} class="faint">{task.kind}{task.passes ? ` · ${task.passesDone}/${task.passes}` : ""} · {stateName(task.state)}</text>
+              <text x={n.x + 10} y={n.y + 18}>{plain(name, 20)}</text>{" "}
+              <text x={n.x + 10} y={n.y + 35} class="faint">{about}</text>
             </g>
           );
         })}

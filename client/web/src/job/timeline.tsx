@@ -11,6 +11,8 @@ import { makeModel } from "../timeline/model";
 import { RegionTable, TimelineTable } from "../timeline/table";
 import type { TabProps } from "./tabs";
 
+const kPathSteps = 2000;   // of the critical path that are outlined
+
 type Mode = "instances" | "loops" | "time" | "table";
 const kModes: [Mode, string][] = [["instances", "Instances"], ["loops", "Loops folded"], ["time", "Over time"], ["table", "Table"]];
 
@@ -21,7 +23,7 @@ export function TimelineTab({ jobId, task, kernel, version }: TabProps) {
   const timeline = useCall(`${jobId}/${task}/${kernel}/${version}`, (signal) =>
     call(Sextant.method.getTimeline, { jobId, task, kernel, foldLoops: true, overlaps: true }, signal));
   const path = useCall(`path/${jobId}/${task}/${kernel}/${showPath}/${version}`, async (signal) =>
-    showPath ? call(Sextant.method.getCriticalPath, { subject: { jobId, task, kernel } }, signal) : undefined);
+    showPath ? call(Sextant.method.getCriticalPath, { subject: { jobId, task, kernel }, maxSteps: kPathSteps }, signal) : undefined);
   const middlePath = path.value?.paths.find((p) => Math.abs(p.quantile - 0.5) < 0.01) ?? path.value?.paths[0];
   const colors = useMemo(() => new Map<string, number>(), [jobId, task]);
   const model = useMemo(() => timeline.value && makeModel(timeline.value, colors, showPath ? middlePath : undefined),
@@ -46,7 +48,7 @@ export function TimelineTab({ jobId, task, kernel, version }: TabProps) {
       </div>
       {showPath && path.error ? <Problem error={path.error} /> : null}
       {showPath && middlePath ? <p class="faint">Critical path: {middlePath.shares.slice(0, 4).map((s) =>
-        `${plain(s.role)} ${plain(s.region)} ${percent(s.share)}`).join(" · ")}</p> : null}
+        `${plain(s.role)} ${plain(s.region)} ${percent(s.share)}`).join(" · ")}{middlePath.stepsLeftOut ? `. Outlined are its first ${count(middlePath.steps.length)} steps; ${count(middlePath.stepsLeftOut)} later ones are not.` : ". All its steps are outlined."}</p> : null}
       {mode === "instances" ? <TimelineCanvas model={model} name="Statistical timeline" region={region} path={showPath && !!middlePath} /> : null}
       {mode === "loops" ? t.loops.map((fold) => <Fold fold={fold} colors={colors} />) : null}
       {mode === "time" ? <OverTime jobId={jobId} task={task} colors={colors} /> : null}

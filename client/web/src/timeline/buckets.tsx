@@ -152,7 +152,7 @@ function Heat({ slice, colors, view, whole, onView }: { slice: Slice; colors: Ma
   const s = hover && series[hover.row];
   return (
     <div class="timeline" ref={box}>
-      <canvas ref={canvas} style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="application"
+      <canvas ref={canvas} data-slice={`${slice.first}+${slice.width}`} style={{ width: `${width}px`, height: `${height}px` }} tabIndex={0} role="application"
         aria-label={`Duration of ${series.length} regions over time. Arrows move, plus and minus zoom, zero shows all.`}
         onPointerDown={(e) => { canvas.current!.setPointerCapture(e.pointerId); drag.current = at(e).x; }}
         onPointerUp={() => { drag.current = undefined; }} onPointerMove={move} onPointerLeave={() => setHover(undefined)}
