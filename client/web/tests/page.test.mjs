@@ -275,7 +275,7 @@ if (pictures) {
   });
   take("jobs", () => "#/", { height: 420 });
   take("graph", () => `#/job/${jobs.graph}`, { height: 620 });
-  take("timeline", () => `#/job/${jobs.gemm}/timeline`, { height: 560 }, (page) => page.getByLabel("critical path").check());
+  take("timeline", () => `#/job/${jobs.gemm}/timeline`, { height: 560 }, async (page) => { await page.getByLabel("critical path").check(); await page.getByText(/Critical path: /).waitFor(); });
   take("hotspots", () => `#/job/${jobs.matmul}/hotspots`, { height: 760 });
   take("roofline", () => `#/job/${jobs.matmul}/counters`, { height: 900 });
   take("compare", () => `#/compare/${jobs.host}/${jobs.host2}`, { height: 1100 });

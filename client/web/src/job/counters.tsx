@@ -46,12 +46,19 @@ function RooflinePicture({ roofline }: { roofline: Roofline }) {
   const y0 = Math.log10(Math.min(...points.map((p) => p.achieved), top / 1000)) - 0.3, y1 = Math.log10(top) + 0.25;
   const x = (v: number) => left + ((Math.log10(v) - x0) / (x1 - x0)) * (width - left - 12);
   const y = (v: number) => 10 + (1 - (Math.log10(v) - y0) / (y1 - y0)) * (height - bottom - 10);
+  // Ceilings that lie on each other share a line and a label.
+  const roofs: { value: number; names: string[] }[] = [];
+  for (const c of flops.sort((a, b) => b.value - a.value)) {
+    const last = roofs[roofs.length - 1];
+    if (last && y(c.value) - y(last.value) < 9) last.names.push(c.name);
+    else roofs.push({ value: c.value, names: [c.name] });
+  }
   const decades = (a: number, b: number) => Array.from({ length: Math.max(0, Math.floor(b) - Math.ceil(a) + 1) }, (_, i) => 10 ** (Math.ceil(a) + i));
   return (
     <figure><svg class="roofline" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Roofline with ${points.length} points`}>
       {decades(x0, x1).map((v) => <g><line class="gridline" x1={x(v)} x2={x(v)} y1={10} y2={height - bottom} /><text x={x(v)} y={height - bottom + 16} text-anchor="middle">{significant(v)}</text></g>)}
       {decades(y0, y1).map((v) => <g><line class="gridline" x1={left} x2={width - 12} y1={y(v)} y2={y(v)} /><text x={left - 6} y={y(v) + 4} text-anchor="end">{si(v)}</text></g>)}
-      {flops.map((c) => <g><line class="roof" x1={x(Math.max(10 ** x0, c.value / Math.max(...bandwidths.map((b) => b.value))))} x2={width - 12} y1={y(c.value)} y2={y(c.value)} /><text x={width - 14} y={y(c.value) - 5} text-anchor="end">{plain(c.name, 40)}</text></g>)}
+      {roofs.map((c) => <g><line class="roof" x1={x(Math.max(10 ** x0, c.value / Math.max(...bandwidths.map((b) => b.value))))} x2={width - 12} y1={y(c.value)} y2={y(c.value)} /><text x={width - 14} y={y(c.value) - 5} text-anchor="end">{plain(c.names.join(", "), 80)}</text></g>)}
       {bandwidths.map((b) => { const knee = top / b.value; const from = Math.max(10 ** x0, 10 ** y0 / b.value); return <g><line class="roof" x1={x(from)} y1={y(from * b.value)} x2={x(knee)} y2={y(top)} /><text x={x(from) + 6} y={y(from * b.value) - 6}>{plain(b.name, 40)}</text></g>; })}
       {points.map((p, i) => <circle cx={x(p.intensity)} cy={y(p.achieved)} r="5" style={{ fill: `var(--region-${i % 10})` }}><title>{`${p.region || p.kernel}, ${p.level}: ${si(p.achieved, "FLOP/s")} at ${significant(p.intensity)} FLOP/B`}</title></circle>)}
       <text x={(width + left) / 2} y={height - 4} text-anchor="middle">FLOP/B</text>

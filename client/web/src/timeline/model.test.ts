@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { CriticalPathAtSchema } from "../gen/sextant/v1/analysis_pb";
 import { TimelineSchema } from "../gen/sextant/v1/sextant_pb";
-import { barAt, clampView, firstVisible, makeModel, ticks, zoom } from "./model";
+import { barAt, clampView, firstVisible, makeModel, pathKeys, ticks, zoom } from "./model";
 
 const instance = (region: string, ordinal: number, start: number, end: number, depth = 0, spread = 0) => ({
   region, ordinal: BigInt(ordinal), depth,
@@ -75,4 +75,25 @@ test("ticks are round, inside the view and about as many as wanted", () => {
     expect(found.length).toBeLessThanOrEqual(17);
     for (const t of found) { expect(t).toBeGreaterThanOrEqual(from); expect(t).toBeLessThanOrEqual(to); }
   }
+});
+
+const path = (steps: { role: string; region: string; ordinal: number; startNs: number; repeats?: number; entersBy?: string }[]) =>
+  create(CriticalPathAtSchema, { steps: steps.map((step) => ({ repeats: 1, ...step, ordinal: BigInt(step.ordinal) })) });
+const ordinals = (keys: Set<string>, region: string) => [...keys].filter((k) => k.split("\n")[1] === region).map((k) => Number(k.split("\n")[2]));
+
+test("a path that stays in its warp takes every instance of a folded loop", () => {
+  const keys = pathKeys(path([{ role: "p", region: "load", ordinal: 0, startNs: 0, repeats: 3 }, { role: "c", region: "mma", ordinal: 9, startNs: 300 }]), timeline([]));
+  expect(ordinals(keys, "load")).toEqual([0, 1, 2]);
+  expect(ordinals(keys, "mma")).toEqual([9]);
+});
+
+test("one that goes round a ring of three slots takes every third", () => {
+  const round = [{ role: "c", region: "wait", ordinal: 1, startNs: 900, repeats: 10, entersBy: "full" }, { role: "p", region: "load", ordinal: 4, startNs: 2241, repeats: 10 }];
+  const after = pathKeys(path([...round, { role: "c", region: "wait", ordinal: 31, startNs: 18_629 }]), timeline([]));
+  expect(ordinals(after, "wait")).toEqual([1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31]);
+  expect(ordinals(after, "load")).toEqual([4, 7, 10, 13, 16, 19, 22, 25, 28, 31]);
+  // Where something else comes after the rounds, their length tells.
+  const lanes = timeline([{ role: "c", instances: Array.from({ length: 32 }, (_, i) => instance("wait", i, 300 + 600 * i, 420 + 600 * i)) }]);
+  const other = pathKeys(path([...round, { role: "c", region: "drain", ordinal: 0, startNs: 19_000 }]), lanes);
+  expect(ordinals(other, "wait")).toEqual([1, 4, 7, 10, 13, 16, 19, 22, 25, 28]);
 });

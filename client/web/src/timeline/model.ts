@@ -1,5 +1,5 @@
 // From a Timeline message to rows of bars: what is where, without a canvas.
-import type { CriticalPathAt } from "../gen/sextant/v1/analysis_pb";
+import type { CriticalPathAt, PathStep } from "../gen/sextant/v1/analysis_pb";
 import type { InstanceStat, Timeline } from "../gen/sextant/v1/sextant_pb";
 
 export interface Bar {
@@ -54,7 +54,7 @@ function middle(quantiles: readonly number[]): number {
 export function makeModel(timeline: Timeline, colors: Map<string, number>, path?: CriticalPathAt): Model {
   const mid = middle(timeline.quantiles);
   const top = Math.max(0, timeline.quantiles.length - 1);
-  const onPath = pathKeys(path);
+  const onPath = pathKeys(path, timeline);
   const model: Model = {
     lanes: [], rows: [], first: Infinity, last: -Infinity, regions: [], bars: 0,
     quantiles: { low: timeline.quantiles[0] ?? 0.5, mid: timeline.quantiles[mid] ?? 0.5, high: timeline.quantiles[top] ?? 0.5 },
@@ -67,7 +67,7 @@ export function makeModel(timeline: Timeline, colors: Map<string, number>, path?
       if (!bar) continue;
       if (!colors.has(stat.region)) colors.set(stat.region, colors.size % kColors);
       bar.color = colors.get(stat.region)!;
-      bar.onPath = onPath.has(`${lane.role}\n${stat.region}\n${stat.ordinal}`);
+      bar.onPath = onPath.has(keyOf(lane.role, stat.region, Number(stat.ordinal)));
       if (!seen.has(stat.region)) { seen.add(stat.region); model.regions.push(stat.region); }
       const bars = byDepth.get(stat.depth) ?? [];
       bars.push(bar);
@@ -121,12 +121,52 @@ function pack(bars: Bar[]): Bar[][] {
   return rows;
 }
 
-function pathKeys(path?: CriticalPathAt): Set<string> {
+const keyOf = (role: string, region: string, ordinal: number) => `${role}\n${region}\n${ordinal}`;
+
+// The instances a path goes through. Rounds of a loop come folded: of each step the first instance and how many
+// there are. A path that stays in its warp takes every instance; one that enters by a barrier goes round a
+// ring of slots and takes every n-th, where n follows from the step after the rounds, else from their length.
+export function pathKeys(path: CriticalPathAt | undefined, timeline: Timeline): Set<string> {
   const keys = new Set<string>();
-  for (const step of path?.steps ?? [])
-    for (let k = 0; k < Math.max(1, step.repeats); ++k)
-      keys.add(`${step.role}\n${step.region}\n${step.ordinal + BigInt(k)}`);
+  const steps = path?.steps ?? [];
+  const mid = middle(timeline.quantiles);
+  const starts = new Map<string, number>();
+  if (steps.some((step) => step.repeats > 1))
+    for (const lane of timeline.lanes)
+      for (const stat of lane.instances) starts.set(keyOf(lane.role, stat.region, Number(stat.ordinal)), stat.startNs[mid] ?? NaN);
+  for (let at = 0; at < steps.length;) {
+    let end = at + 1;
+    while (end < steps.length && steps[end]!.repeats === steps[at]!.repeats && steps[at]!.repeats > 1) ++end;
+    const round = steps.slice(at, end);
+    const stride = strideOf(round, steps[end], starts);
+    for (const step of round)
+      for (let k = 0; k < Math.max(1, step.repeats); ++k) keys.add(keyOf(step.role, step.region, Number(step.ordinal) + k * stride));
+    at = end;
+  }
   return keys;
+}
+
+function strideOf(round: readonly PathStep[], next: PathStep | undefined, starts: Map<string, number>): number {
+  const first = round[0]!;
+  const times = first.repeats;
+  if (times <= 1 || !round.some((step) => step.entersBy)) return 1;
+  if (next && next.role === first.role && next.region === first.region) {
+    const stride = Number(next.ordinal - first.ordinal) / times;
+    if (Number.isInteger(stride) && stride > 0) return stride;
+  }
+  if (!next) return 1;
+  const span = (next.startNs - first.startNs) * (times - 1) / times;   // from the first instance to the last
+  const step = round.find((s) => starts.has(keyOf(s.role, s.region, Number(s.ordinal))));
+  if (!step) return 1;
+  const from = starts.get(keyOf(step.role, step.region, Number(step.ordinal)))!;
+  let best = 1;
+  let off = Infinity;
+  for (let stride = 1; stride <= 64; ++stride) {
+    const to = starts.get(keyOf(step.role, step.region, Number(step.ordinal) + stride * (times - 1)));
+    if (to === undefined) break;
+    if (Math.abs(to - from - span) < off) { off = Math.abs(to - from - span); best = stride; }
+  }
+  return best;
 }
 
 // Index of the first bar of a row that may reach into view.
