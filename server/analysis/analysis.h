@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "sextant/v1/sextant.pb.h"
 #include "server/analysis/evidence.h"
+#include "server/analysis/task_passes.h"
 #include "server/analysis/facts.h"
 #include "server/analysis/pass_tables.h"
 #include "server/analysis/perturbation.h"

@@ -66,10 +66,15 @@ class PathFinder {
     });
     if (runs_.left_out()) Note("of each pass a fixed choice of CTAs was ranked, not all");
     double nearest = 2;
-    for (const double q : evidence_.quantiles()) nearest = std::min(nearest, std::abs(q - 0.5));
+    std::vector<std::pair<double, std::vector<size_t>>> chosen;   // by quantile: indices into the spans
     for (const double q : evidence_.quantiles()) {
-      ASSIGN_OR_RETURN(const std::vector<Judged> judged, JudgeAt(q));
-      if (judged.empty()) continue;
+      nearest = std::min(nearest, std::abs(q - 0.5));
+      chosen.emplace_back(q, ChooseAt(q));
+    }
+    RETURN_IF_ERROR(ReadRuns(chosen));
+    for (const auto& [q, indices] : chosen) {
+      if (indices.empty()) continue;
+      const std::vector<Judged> judged = Judge(indices);
       Describe(q, judged);
       if (std::abs(q - 0.5) == nearest) {
         nearest = -1;   // once, of two that are equally near
@@ -132,8 +137,8 @@ class PathFinder {
     return kept;
   }
 
-  // The run at the quantile comes first.
-  absl::StatusOr<std::vector<Judged>> JudgeAt(double q) {
+  // The run at the quantile comes first. Empty, with an abstention, where it is too long.
+  std::vector<size_t> ChooseAt(double q) {
     const std::vector<RunSpan>& spans = runs_.spans();
     const size_t center = static_cast<size_t>(std::lround(q * static_cast<double>(spans.size() - 1)));
     const size_t reach = std::min(
@@ -148,25 +153,37 @@ class PathFinder {
         events += spans[i].events;
         if (events <= kMaxRunEvents) chosen.push_back(i);
       }
-    std::vector<Judged> judged;
-    if (chosen.empty() || chosen.front() != center) {
-      evidence_.Abstain(kQuestion,
-                        absl::StrCat("a run has ", Count(spans[center].events), " events, more than ",
-                                     Count(kMaxRunEvents), "; record fewer regions"),
-                        "", out_.mutable_basis());
-      return judged;
-    }
-    std::map<const v1::PassInfo*, std::vector<size_t>> by_pass;
-    for (const size_t i : chosen) by_pass[spans[i].pass].push_back(i);
-    std::map<size_t, RecordedRun> read;
+    if (!chosen.empty() && chosen.front() == center) return chosen;
+    evidence_.Abstain(kQuestion,
+                      absl::StrCat("a run has ", Count(spans[center].events), " events, more than ",
+                                   Count(kMaxRunEvents), "; record fewer regions"),
+                      "", out_.mutable_basis());
+    return {};
+  }
+
+  // Reads what is judged at any quantile, each pass once.
+  absl::Status ReadRuns(const std::vector<std::pair<double, std::vector<size_t>>>& chosen) {
+    std::map<const v1::PassInfo*, std::set<size_t>> by_pass;
+    for (const auto& [q, indices] : chosen)
+      for (const size_t i : indices) {
+        by_pass[runs_.spans()[i].pass].insert(i);
+        ++uses_[i];
+      }
     for (const auto& [pass, indices] : by_pass) {
       std::vector<RunSpan> of;
-      for (const size_t i : indices) of.push_back(spans[i]);
+      for (const size_t i : indices) of.push_back(runs_.spans()[i]);
       ASSIGN_OR_RETURN(std::vector<RecordedRun> runs, runs_.Read(*pass, of));
-      for (size_t k = 0; k < indices.size(); ++k) read[indices[k]] = std::move(runs[k]);
+      size_t k = 0;
+      for (const size_t i : indices) read_[i] = std::move(runs[k++]);
     }
-    for (const size_t i : chosen) {
-      RecordedRun& run = read[i];
+    return absl::OkStatus();
+  }
+
+  std::vector<Judged> Judge(const std::vector<size_t>& indices) {
+    std::vector<Judged> judged;
+    for (const size_t i : indices) {
+      // The last one to judge a run gets it.
+      RecordedRun run = --uses_[i] > 0 ? read_[i] : std::move(read_[i]);
       EventGraph graph(run.warps);
       std::vector<PathPiece> path = graph.LongestPath();
       judged.push_back({std::move(run), std::move(graph), std::move(path)});
@@ -364,6 +381,8 @@ class PathFinder {
   const Evidence& evidence_;
   const v1::GetCriticalPathRequest& request_;
   Runs runs_;
+  std::map<size_t, RecordedRun> read_;   // by index into the spans
+  std::map<size_t, size_t> uses_;        // how many quantiles are still to judge it
   v1::CriticalPath out_;
   std::set<std::pair<int64_t, RunKey>> seen_;                            // runs judged
   std::map<std::tuple<uint32_t, uint32_t, uint32_t>, Waits> waits_;      // barrier, from role, to role

@@ -99,6 +99,12 @@ bool TimesKernels(absl::string_view backend) {
          backend != "sanitizer" && backend != "cutracer";
 }
 
+int TimeRank(const v1::PassInfo& pass) {
+  if (IsCleanPass(pass)) return 3;
+  const std::string& backend = MeasuredAs(pass).backend();
+  return backend == "activity" ? 2 : TimesKernels(backend) ? 1 : 0;
+}
+
 bool IsCleanPass(const v1::PassInfo& pass) {
   const v1::PassSpec& spec = MeasuredAs(pass);
   return spec.backend() == "activity" && spec.options().contains("light");

@@ -31,6 +31,9 @@ bool IsCleanPass(const v1::PassInfo& pass);
 // Whether launches take their own time under this backend: it neither replays nor serialises them.
 bool TimesKernels(absl::string_view backend);
 
+// How far a pass's durations of launches can be trusted: 3 clean, 2 `activity`, 1 it disturbs, 0 it replays.
+int TimeRank(const v1::PassInfo& pass);
+
 // One certificate for each kernel and kind of instrumented pass (backend with its options), in order
 // of kernel and first pass. A ratio is the median duration over all launches of the kernel in these
 // passes ÷ that in the clean passes; of backends that replay or serialise kernels (`counters`, `ncu`,

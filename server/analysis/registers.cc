@@ -17,7 +17,7 @@
 #include "server/analysis/columns.h"
 #include "server/analysis/kernel_code.h"
 #include "server/analysis/live_registers.h"
-#include "server/analysis/region_code.h"
+#include "server/analysis/region_map.h"
 #include "server/analysis/region_names.h"
 
 namespace sextant::analysis {
@@ -105,8 +105,9 @@ class Builder {
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(const auto counts, ReadCounts(evidence_, "how many bytes spills move", basis_));
-    const RegionCode regions = FindRegionCode(code.function, code.flow);
     ASSIGN_OR_RETURN(const auto names, ReadRegionNames(evidence_));
+    v1::Basis unsaid;   // a site without its region says enough
+    ASSIGN_OR_RETURN(const RegionMap map, ReadRegionMap(evidence_, names, &code, counts, {}, &unsaid));
     double bytes = 0;
     std::vector<v1::SpillSite> all;
     for (const uint32_t i : sites) {
@@ -116,10 +117,8 @@ class Builder {
       site.set_store(one.mnemonic() == "STL");
       site.set_where(Where(code, i));
       if (site.where().empty()) site.set_where(absl::StrFormat("pc 0x%x", one.pc));
-      if (regions.innermost[i] >= 0) {
-        const CodeRegion& region = regions.regions[regions.innermost[i]];
-        site.set_region(NameOfScopeId(region.id, region.wait, names));
-      }
+      if (const auto at = map.at.find(one.pc); at != map.at.end() && at->second.innermost >= 0)
+        site.set_region(map.regions[static_cast<size_t>(at->second.innermost)].name);
       const auto count = counts.find(one.pc);
       const bool known = !counts.empty();   // what was never executed has no row
       site.set_executed(!known ? NAN : count == counts.end() ? 0 : count->second.executed);
