@@ -18,6 +18,7 @@
 #include "server/analysis/runs.h"
 #include "server/analysis/selection.h"
 #include "server/analysis/text.h"
+#include "server/analysis/unit_floor.h"
 
 namespace sextant::analysis {
 namespace {
@@ -309,6 +310,8 @@ class PathFinder {
       ++used;
     }
     const double span_ns = Quantiles(&spans, {{0.5}}).front();
+    ASSIGN_OR_RETURN(const std::vector<SharedUnit> units, ReadSharedUnits(evidence_, out_.mutable_basis()));
+    std::map<std::string, std::vector<std::string>> held;   // by unit: what-ifs that it holds back
     for (int i = 0; i < static_cast<int>(wanted.size()); ++i) {
       ASSIGN_OR_RETURN(const RegionKey key, FindRegion(wanted[i], i));
       const Scale scale{.role = key.first,
@@ -320,13 +323,24 @@ class PathFinder {
         const double window = graph.end() - graph.begin();
         ratios.push_back(window > 0 ? (graph.Replay({&scale, 1}) - graph.begin()) / window : 1);
       }
-      const double ratio = Quantiles(&ratios, {{0.5}}).front();
+      double ratio = Quantiles(&ratios, {{0.5}}).front();
+      const SharedUnit* holds = nullptr;
+      for (const SharedUnit& unit : units)
+        if (const double floor = FloorOf(unit, wanted[i].region(), scale.factor); floor > ratio && ratio < 1) {
+          ratio = std::min(floor, 1.0);
+          holds = &unit;
+        }
+      if (holds != nullptr)
+        held[absl::StrFormat("%s, busy %.0f %% of the time", holds->name == "tensor pipe" ? "the tensor pipe" : holds->name, 100 * holds->busy)].push_back(
+            absl::StrFormat("%s −%g %%", wanted[i].region(), wanted[i].shorten_pct()));
       v1::WhatIfResult* result = out_.add_what_if();
       *result->mutable_what() = wanted[i];
       result->set_span_ns(span_ns);
       result->set_predicted_ns(span_ns * ratio);
       result->set_speedup_pct(100 * (1 - ratio));
     }
+    for (const auto& [unit, what] : held)
+      Note(absl::StrCat("what-if: warps share ", unit, ", which has its work to do: it, not the graph, bounds ", absl::StrJoin(what, ", ")));
     if (request_.what_if().empty())
       std::stable_sort(out_.mutable_what_if()->begin(), out_.mutable_what_if()->end(),
                        [](const auto& a, const auto& b) { return a.speedup_pct() > b.speedup_pct(); });

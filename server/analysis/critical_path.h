@@ -17,7 +17,8 @@ namespace sextant::analysis {
 // What-if: the graph of each run around the median is replayed with the region's instances shortened
 // (those of a wait: its lag); predicted_ns is the median span times the median ratio. Without requests the
 // regions with the largest shares of the median path are shortened by 10 %, in all roles that record them, and
-// waits among them also by all.
+// waits among them also by all. The graph does not know what warps share: no prediction is shorter than what the busiest
+// unit needs for its work (unit_floor.h), and a note says which unit held which back.
 //
 // At most about four million events of traces are read: of more, every n-th pass. Of runs with
 // more than two million events none is judged. Notes say so.

@@ -187,6 +187,79 @@ TEST_CASE("what is asked for is answered, and lost heads are said and allowed fo
   CHECK(unknown.message() == "what_if[0].region: \"lode\" was not recorded; there are load, multiply, store, wait empty, wait full");
 }
 
+// Two consumers whose products one unit makes: busy `items` × 2 × `multiply` of the span. What a copy that is hidden
+// altogether is worth, as simulated, as replayed, and as bounded by the unit.
+TEST_CASE("a unit that warps share bounds what hiding a wait promises, as the simulation does") {
+  Pipeline pipeline;
+  pipeline.shared = true;
+  pipeline.stages = 1;      // load, copy, multiply and release follow each other
+  pipeline.copy = 150;
+  for (const uint64_t multiply : {40, 300, 1000}) {
+    pipeline.multiply = multiply;
+    TestJob job;
+    RecordedPass recorded;
+    for (uint32_t cta = 0; cta < 3; ++cta) recorded.Add(pipeline.Simulate(), 0, cta);
+    recorded.Into(&job, 1);
+    const auto end = static_cast<double>(pipeline.Simulate().end);
+    const double busy = 40.0 * 2 * static_cast<double>(multiply) / end;
+    table::Builder counters("counters");
+    const auto launch = counters.Int("launch");
+    const auto kernel = counters.Text("kernel"), metric = counters.Text("metric"), unit = counters.Text("unit");
+    const auto value = counters.Number("value");
+    counters.Set(launch, 0), counters.Set(kernel, "void gemm(int)"), counters.Set(unit, "%"), counters.Set(value, 100 * busy);
+    counters.Set(metric, "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active");
+    counters.EndRow();
+    job.Pass("counters").Add(LaunchTable({{"void gemm(int)", 1000}})).Add(counters.Finish());
+
+    v1::GetCriticalPathRequest request;
+    request.add_what_if()->set_region("wait full");
+    request.mutable_what_if(0)->set_shorten_pct(100);
+    request.add_what_if()->set_region("multiply");
+    request.mutable_what_if(1)->set_shorten_pct(50);
+    const v1::CriticalPath path = Find(job, request);
+    Pipeline hidden = pipeline;
+    hidden.copy = 0;
+    INFO("multiply " << multiply << ", unit busy " << busy);
+    const double predicted = path.what_if(0).predicted_ns(), truth = static_cast<double>(hidden.Simulate().end);
+    CHECK(predicted >= busy * end - 1e-6);          // the unit has its work to do
+    CHECK(predicted <= end);
+    CHECK(predicted <= truth * 1.05 + 1e-6);        // and what is promised is at most a little more than comes
+    CHECK(predicted >= 0.75 * truth);
+    // Half of the multiplication: its own work shrinks with it, so the unit bounds by half of it.
+    CHECK(path.what_if(1).predicted_ns() >= busy * end / 2 - 1e-6);
+  }
+}
+
+TEST_CASE("without its counter a unit bounds nothing; a busy one bounds and is named") {
+  Pipeline pipeline;
+  pipeline.copy = 4000;     // waits are nearly all of the span
+  pipeline.stages = 1;
+  TestJob job;
+  RecordedPass recorded;
+  recorded.Add(pipeline.Simulate(), 0, 0);
+  recorded.Into(&job, 1);
+  v1::GetCriticalPathRequest request;
+  request.add_what_if()->set_region("wait full");
+  request.mutable_what_if(0)->set_shorten_pct(100);
+  const v1::CriticalPath unbounded = Find(job, request);
+  CHECK(unbounded.what_if(0).speedup_pct() > 80);
+  CHECK(unbounded.basis().notes().empty());
+  table::Builder counters("counters");
+  const auto launch = counters.Int("launch");
+  const auto kernel = counters.Text("kernel"), metric = counters.Text("metric"), unit = counters.Text("unit");
+  const auto value = counters.Number("value");
+  counters.Set(launch, 0), counters.Set(kernel, "void gemm(int)"), counters.Set(unit, "%"), counters.Set(value, 70);
+  counters.Set(metric, "dram__throughput.avg.pct_of_peak_sustained_elapsed");
+  counters.EndRow();
+  job.Pass("counters").Add(LaunchTable({{"void gemm(int)", 1000}})).Add(counters.Finish());
+  const v1::CriticalPath bounded = Find(job, request);
+  CHECK(bounded.what_if(0).speedup_pct() == Approx(30));
+  CHECK(bounded.what_if(0).predicted_ns() == Approx(0.7 * bounded.what_if(0).span_ns()));
+  REQUIRE(bounded.basis().notes_size() == 1);
+  CHECK(bounded.basis().notes(0) ==
+        "what-if: warps share DRAM, busy 70 % of the time, which has its work to do: it, not the graph, bounds wait full −100 %");
+}
+
 TEST_CASE("without waits and signals there is no path but what to instrument") {
   SyntheticPass threads({"load"});
   threads.Did(threads.Thread("producer"), 0, 0, 10);

@@ -27,6 +27,7 @@ struct SyntheticPipeline {
   uint64_t store = 1000;         // once, at the end
   uint64_t wake = 20;            // from a consumer's signal to the end of the producer's wait
   uint64_t cost = 10;            // of a wait that need not wait
+  bool shared = false;           // one unit multiplies for all consumers, an item at a time
   uint64_t jitter = 0;           // up to so many cycles more for each load and multiply
 
   struct Run {
@@ -43,6 +44,7 @@ struct SyntheticPipeline {
     }
     uint64_t producer = 0;
     std::vector<uint64_t> consumer(consumers, 0);
+    uint64_t unit_free = 0;
     std::vector<uint64_t> filled(items), emptied(items);
     for (uint64_t k = 0; k < items; ++k) {
       const uint32_t slot = static_cast<uint32_t>(k % stages);
@@ -55,8 +57,10 @@ struct SyntheticPipeline {
         RunWarp* warp = &run.warps[1 + c];
         const uint64_t begin = Wait(warp, kFull, kWaitFull, slot, k, consumer[c], filled[k] + copy);
         if (inner > 0) Work(warp, kInner, k, begin, inner);
+        const uint64_t queued = shared && unit_free > begin ? unit_free - begin : 0;
         consumer[c] = Work(warp, kMultiply, k, begin,
-                           inner + multiply + Jitter(2 * k + 1) + (c + 1 == consumers ? slower : 0));
+                           queued + inner + multiply + Jitter(2 * k + 1) + (c + 1 == consumers ? slower : 0));
+        unit_free = consumer[c];
         Signal(warp, kEmpty, slot, consumer[c]);
         emptied[k] = std::max(emptied[k], consumer[c]);
       }
