@@ -29,6 +29,7 @@ namespace {
 
 constexpr double kShortGapNs = 100'000;
 constexpr double kWarpsPerSm = 64;   // compute capability 8.0, 9.0, 10.0
+constexpr double kMostCounted = 1e25;
 constexpr double kFp32Lanes = 128;   // of an SM, compute capability 8.6, 8.9, 9.0, 10.0
 
 double Median(std::vector<double> values) { return Quantiles(&values, {{0.5}})[0]; }
@@ -258,13 +259,14 @@ absl::Status Counters(const Evidence& evidence, Facts* facts, v1::Basis* basis) 
   constexpr absl::string_view kPerIssue = "_per_issue_active.ratio";
   double all_stalls = 0;
   for (const auto& [name, metric] : metrics.all()) {
+    if (!(metric.value >= 0) || metric.value > kMostCounted) continue;   // no counter reads so
     facts->metrics[name] = MakeFact("counters", name, metric.value, metric.unit, Ids(metric.pass_ids));
     if (absl::StartsWith(name, kStall) && absl::EndsWith(name, kPerIssue)) all_stalls += metric.value;
   }
   if (all_stalls > 0) {
     for (const auto& [name, metric] : metrics.all()) {
       absl::string_view reason = name;
-      if (!absl::ConsumePrefix(&reason, kStall) || !absl::ConsumeSuffix(&reason, kPerIssue)) continue;
+      if (!facts->metrics.contains(name) || !absl::ConsumePrefix(&reason, kStall) || !absl::ConsumeSuffix(&reason, kPerIssue)) continue;
       Fact fact = MakeFact("counters", absl::StrCat("warp time ", reason == "selected" ? "" : "stalled: ", reason),
                            100 * metric.value / all_stalls, "%", Ids(metric.pass_ids));
       fact.value /= 100;

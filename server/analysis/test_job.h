@@ -7,6 +7,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -97,6 +98,22 @@ class TestJob {
     file->set_digest("file " + path);
     artifacts_[file->digest()] = std::move(bytes);
     return *this;
+  }
+
+  // For what a test breaks on purpose.
+  std::deque<v1::PassInfo>& passes() { return passes_; }
+  const std::deque<v1::PassInfo>& passes() const { return passes_; }
+  void EditTables(const std::function<void(int64_t pass_id, v1::DataTable*)>& edit) {
+    for (auto& [key, table] : tables_) {
+      auto edited = std::make_shared<v1::DataTable>(*table);
+      edit(key.first, edited.get());
+      table = std::move(edited);
+    }
+  }
+  void LoseTable(int64_t pass_id, const std::string& name) { tables_.erase({pass_id, name}); }
+  void LoseTrace(int64_t pass_id) { traces_.erase(pass_id); }
+  void EditTrace(int64_t pass_id, const std::function<void(std::vector<chunk::Decoded>*)>& edit) {
+    if (const auto found = traces_.find(pass_id); found != traces_.end()) edit(&found->second);
   }
 
   // Borrows this job.
