@@ -1,64 +1,18 @@
 """Programs that end in every way there is, on a real GPU, through the whole service.
 
 Each ends with a typed outcome, keeps what it recorded until then, and the next pass on the same GPU is
-clean. Needs a GPU and the programs of tests/programs/gpu (SEXTANT_GPU_PROGRAMS; default: the build
-tree's); skipped with a message where there is none. SEXTANT_WORKER_FLAGS goes to the worker."""
+clean. Needs what gpu_case.py says."""
 
-import os
-import pathlib
-import shlex
-import sys
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
-from harness import BUILD, ServiceTest  # noqa: E402
-
-GPU_PROGRAMS = pathlib.Path(os.environ.get("SEXTANT_GPU_PROGRAMS", BUILD / "tests/programs/gpu"))
-WALL_S = 15  # of a pass that hangs, longer than a hang takes to be named; others end long before
+from gpu_case import GpuTest
 
 
-def why_not():
-    if not pathlib.Path("/dev/nvidiactl").exists():
-        return "no NVIDIA GPU on this machine (/dev/nvidiactl is missing)"
-    if not (GPU_PROGRAMS / "work").exists():
-        return f"no programs in {GPU_PROGRAMS}: nvcc was missing when this tree was configured"
-    return ""
-
-
-@unittest.skipIf(why_not(), why_not())
-class Robustness(ServiceTest):
-    WORKER = False
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.service.start_worker("w1", *shlex.split(os.environ.get("SEXTANT_WORKER_FLAGS", "")))
-        cls.service.wait_worker()
-
-    def run_pass(self, *argv, backend="activity", kernels="", wall_s=WALL_S):
-        """One pass of a program of ours (or, with a slash, of the machine); its PassInfo."""
-        program = argv[0] if "/" in argv[0] else GPU_PROGRAMS / argv[0]
-        flags = ["--pass", backend, "--memory", "8G", "--pids", "512", "--wall", f"{wall_s}s"]
-        if kernels:
-            flags += ["--kernels", kernels]
-        for name in argv[1:]:
-            if name.endswith(".cubin"):
-                flags += ["--file", GPU_PROGRAMS / name]
-        job = self.service.wait_job(
-            self.service.run_detached("--fresh", *flags, "--", program, *argv[1:]))
-        self.assertEqual(len(job["passes"]), 1, job)
-        return job["passes"][0]
-
+class Robustness(GpuTest):
     def launches(self, info):
         """Launches by kernel name, from the counters."""
         return {c["kernel"]: int(c["value"]) for c in info["result"].get("counters", [])
                 if c["name"] == "launches"}
-
-    def cause(self, info):
-        return info["result"].get("failure", {}).get("cause", "")
-
-    def notes(self, info):
-        return "\n".join(info["result"].get("notes", []))
 
     def check_clean(self):
         """The GPU serves the next pass as if nothing had been."""

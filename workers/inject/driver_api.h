@@ -11,11 +11,24 @@ namespace sextant::inject {
   X(cuCtxPushCurrent_v2)           \
   X(cuCtxPopCurrent_v2)            \
   X(cuCtxSynchronize)              \
+  X(cuDeviceGetAttribute)          \
+  X(cuDeviceGetName)               \
+  X(cuDeviceGetUuid_v2)            \
+  X(cuEventCreate)                 \
+  X(cuEventDestroy_v2)             \
+  X(cuEventElapsedTime)            \
+  X(cuEventQuery)                  \
+  X(cuEventRecord)                 \
+  X(cuEventSynchronize)            \
+  X(cuStreamCreate)                \
+  X(cuStreamDestroy_v2)            \
   X(cuStreamIsCapturing)           \
+  X(cuFuncGetAttribute)            \
   X(cuFuncGetName)                 \
   X(cuKernelGetFunction)           \
   X(cuGraphGetNodes)               \
   X(cuGraphNodeGetType)            \
+  X(cuGraphGetEdges_v2)            \
   X(cuGraphKernelNodeGetParams_v2) \
   X(cuGraphChildGraphNodeGetGraph)
 

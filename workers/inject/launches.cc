@@ -33,6 +33,16 @@ void Set(uint32_t (&out)[3], unsigned x, unsigned y, unsigned z) {
   out[2] = z;
 }
 
+// The stream that a call means: calls of programs with a default stream for each thread have names of
+// their own.
+CUstream StreamOf(CUpti_CallbackId id, CUstream stream) {
+  const bool per_thread = id == CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel_ptsz ||
+                          id == CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx_ptsz ||
+                          id == CUPTI_DRIVER_TRACE_CBID_cuLaunchCooperativeKernel_ptsz ||
+                          id == CUPTI_DRIVER_TRACE_CBID_cuGraphLaunch_ptsz;
+  return per_thread && stream == nullptr ? CU_STREAM_PER_THREAD : stream;
+}
+
 // CUPTI's id of a node with its kernel.
 using Node = std::pair<uint64_t, LaunchedKernel>;
 
@@ -73,13 +83,93 @@ void AddKernels(const CuptiApi& cupti, CUgraph graph, int depth, std::vector<Nod
     }
     Set(kernel.grid, params.gridDimX, params.gridDimY, params.gridDimZ);
     Set(kernel.block, params.blockDimX, params.blockDimY, params.blockDimZ);
+    kernel.dynamic_shared_bytes = params.sharedMemBytes;
+    kernel.function = function;
     uint64_t id = out->size();
     if (cupti.cuptiGetGraphNodeId != nullptr) cupti.cuptiGetGraphNodeId(node, &id);
     out->emplace_back(id, std::move(kernel));
   }
 }
 
+bool SideBySide(CUgraph graph, int depth, bool* has_kernels) {
+  const DriverApi& driver = Driver();
+  if (depth > kMaxGraphDepth || driver.cuGraphGetNodes == nullptr ||
+      driver.cuGraphNodeGetType == nullptr || driver.cuGraphGetEdges_v2 == nullptr) {
+    return false;
+  }
+  size_t count = 0, edges = 0;
+  if (driver.cuGraphGetNodes(graph, nullptr, &count) != CUDA_SUCCESS || count == 0) return false;
+  std::vector<CUgraphNode> nodes(count);
+  if (driver.cuGraphGetNodes(graph, nodes.data(), &count) != CUDA_SUCCESS) return false;
+  struct Node {
+    size_t waits_for = 0;
+    bool kernels = false;
+    std::vector<CUgraphNode> next;
+  };
+  std::unordered_map<CUgraphNode, Node> all;
+  for (const CUgraphNode node : nodes) {
+    CUgraphNodeType type = CU_GRAPH_NODE_TYPE_EMPTY;
+    driver.cuGraphNodeGetType(node, &type);
+    bool kernels = type == CU_GRAPH_NODE_TYPE_KERNEL;
+    CUgraph child;
+    if (type == CU_GRAPH_NODE_TYPE_GRAPH && driver.cuGraphChildGraphNodeGetGraph != nullptr &&
+        driver.cuGraphChildGraphNodeGetGraph(node, &child) == CUDA_SUCCESS &&
+        SideBySide(child, depth + 1, &kernels)) {
+      return true;
+    }
+    all[node].kernels = kernels;
+    *has_kernels |= kernels;
+  }
+  if (driver.cuGraphGetEdges_v2(graph, nullptr, nullptr, nullptr, &edges) != CUDA_SUCCESS) return false;
+  std::vector<CUgraphNode> from(edges), to(edges);
+  std::vector<CUgraphEdgeData> data(edges);
+  if (edges > 0 && driver.cuGraphGetEdges_v2(graph, from.data(), to.data(), data.data(), &edges) !=
+                       CUDA_SUCCESS) {
+    return false;
+  }
+  for (size_t i = 0; i < edges; ++i) {
+    all[from[i]].next.push_back(to[i]);
+    ++all[to[i]].waits_for;
+  }
+  // Everything but kernels first: then two kernels that are ready at once wait for nothing of each other's.
+  std::vector<CUgraphNode> ready, kernels;
+  const auto add = [&](CUgraphNode node) { (all[node].kernels ? kernels : ready).push_back(node); };
+  for (const auto& [node, of] : all) {
+    if (of.waits_for == 0) add(node);
+  }
+  while (!ready.empty() || !kernels.empty()) {
+    if (ready.empty() && kernels.size() > 1) return true;
+    std::vector<CUgraphNode>& from_here = ready.empty() ? kernels : ready;
+    const CUgraphNode node = from_here.back();
+    from_here.pop_back();
+    for (const CUgraphNode next : all[node].next) {
+      if (--all[next].waits_for == 0) add(next);
+    }
+  }
+  return false;
+}
+
 }  // namespace
+
+bool HasKernelsSideBySide(CUgraph graph) {
+  const Quiet quiet;
+  bool has_kernels = false;
+  return SideBySide(graph, 0, &has_kernels);
+}
+
+CUgraph InstantiatedGraph(CUpti_CallbackId id, const CUpti_CallbackData& data) {
+  switch (id) {
+    case CUPTI_DRIVER_TRACE_CBID_cuGraphInstantiate:
+    case CUPTI_DRIVER_TRACE_CBID_cuGraphInstantiate_v2:
+    case CUPTI_DRIVER_TRACE_CBID_cuGraphInstantiateWithFlags:
+    case CUPTI_DRIVER_TRACE_CBID_cuGraphInstantiateWithParams:
+    case CUPTI_DRIVER_TRACE_CBID_cuGraphInstantiateWithParams_ptsz:
+      // All of these begin alike: where the result goes, and the graph.
+      return static_cast<const cuGraphInstantiateWithFlags_params*>(data.functionParams)->hGraph;
+    default:
+      return nullptr;
+  }
+}
 
 thread_local bool Quiet::inside_ = false;
 
@@ -133,7 +223,9 @@ bool Launches::OnCallback(CUpti_CallbackId id, const CUpti_CallbackData& data, L
       const auto& p = *static_cast<const cuLaunchKernel_params*>(data.functionParams);
       Set(kernel.grid, p.gridDimX, p.gridDimY, p.gridDimZ);
       Set(kernel.block, p.blockDimX, p.blockDimY, p.blockDimZ);
-      call->stream = p.hStream;
+      kernel.dynamic_shared_bytes = p.sharedMemBytes;
+      kernel.function = p.f;
+      call->stream = StreamOf(id, p.hStream);
       break;
     }
     case CUPTI_DRIVER_TRACE_CBID_cuLaunchCooperativeKernel:
@@ -141,7 +233,9 @@ bool Launches::OnCallback(CUpti_CallbackId id, const CUpti_CallbackData& data, L
       const auto& p = *static_cast<const cuLaunchCooperativeKernel_params*>(data.functionParams);
       Set(kernel.grid, p.gridDimX, p.gridDimY, p.gridDimZ);
       Set(kernel.block, p.blockDimX, p.blockDimY, p.blockDimZ);
-      call->stream = p.hStream;
+      kernel.dynamic_shared_bytes = p.sharedMemBytes;
+      kernel.function = p.f;
+      call->stream = StreamOf(id, p.hStream);
       break;
     }
     case CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx:
@@ -150,14 +244,16 @@ bool Launches::OnCallback(CUpti_CallbackId id, const CUpti_CallbackData& data, L
       if (p.config == nullptr) return false;
       Set(kernel.grid, p.config->gridDimX, p.config->gridDimY, p.config->gridDimZ);
       Set(kernel.block, p.config->blockDimX, p.config->blockDimY, p.config->blockDimZ);
-      call->stream = p.config->hStream;
+      kernel.dynamic_shared_bytes = p.config->sharedMemBytes;
+      kernel.function = p.f;
+      call->stream = StreamOf(id, p.config->hStream);
       break;
     }
     case CUPTI_DRIVER_TRACE_CBID_cuGraphLaunch:
     case CUPTI_DRIVER_TRACE_CBID_cuGraphLaunch_ptsz: {
       const auto& p = *static_cast<const cuGraphLaunch_params*>(data.functionParams);
       call->graph = true;
-      call->stream = p.hStream;
+      call->stream = StreamOf(id, p.hStream);
       const Locked locked(lock_);
       const auto found = graphs_.find(p.hGraph);
       if (found != graphs_.end()) call->kernels = found->second;

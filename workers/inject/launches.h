@@ -18,7 +18,15 @@ struct LaunchedKernel {
   std::string name;
   uint32_t grid[3] = {};
   uint32_t block[3] = {};
+  uint32_t dynamic_shared_bytes = 0;
+  CUfunction function = nullptr;  // or a CUkernel: what the call was given
 };
+
+// Whether a graph, or one in it, has kernels of which neither waits for the other.
+bool HasKernelsSideBySide(CUgraph graph);
+
+// The graph that a call makes ready to be launched; null: it is another call.
+CUgraph InstantiatedGraph(CUpti_CallbackId id, const CUpti_CallbackData& data);
 
 // One API call that launches.
 struct LaunchCall {

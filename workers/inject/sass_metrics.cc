@@ -1,6 +1,9 @@
 // The instrument `sassmetrics`: how often each instruction ran, by CUPTI's SASS Metrics, which
 // patches kernels. Counts are exact, times are not: kernels run several times slower.
 //
+// Launches are timed by events (launch_times.h): CUPTI records none in a process whose kernels it patches.
+// Graphs run alone.
+//
 // Options: per (kernel, launch): whether counts are of all launches or of each; skip and launches:
 // which launches are counted, with per=launch.
 #include <algorithm>
@@ -11,6 +14,7 @@
 #include <vector>
 
 #include "workers/inject/code_book.h"
+#include "workers/inject/launch_times.h"
 #include "workers/inject/launches.h"
 #include "workers/inject/profiler_session.h"
 
@@ -29,11 +33,12 @@ constexpr const char* kMetrics[] = {
 };
 
 struct State {
-  explicit State(Session& of) : session(of), code(of, kRange), launches(of.cupti) {}
+  explicit State(Session& of) : session(of), code(of, kRange), launches(of.cupti), times(of) {}
 
   Session& session;
   CodeBook code;
   Launches launches;
+  LaunchTimes times;
   bool per_launch = false;
   uint64_t skip = 0;
   uint64_t most = 0;
@@ -44,9 +49,8 @@ struct State {
   std::unordered_map<uint64_t, uint32_t> metric_by_id;
   std::vector<bool> configured;                         // by device
   bool described = false;
-  bool warned = false;                                  // of graphs
+  bool told = false;                                    // of graphs
   // The launch that is under way, from its begin to its end:
-  CUpti_CallbackId id = 0;
   int64_t first = 0;
   int64_t matching = 0;
   bool counted = false;
@@ -54,7 +58,9 @@ struct State {
 };
 
 State* state = nullptr;
-thread_local bool launching = false;
+// The call that launches on this thread (0: none), and whether it is a graph's that runs alone.
+thread_local CUpti_CallbackId launching = 0;
+thread_local bool alone = false;
 
 bool Fail(State& s, CUptiResult result, const char* what) {
   if (result == CUPTI_SUCCESS) return true;
@@ -176,11 +182,10 @@ void Flush(State& s, CUcontext context, int64_t launch, bool keep) {
   s.code.Write();
 }
 
-void BeginLaunch(CUpti_CallbackId id, const LaunchCall& call) {
+// Holds the lock until EndLaunch: launches of other threads wait.
+void BeginLaunch(const LaunchCall& call) {
   State& s = *state;
   pthread_mutex_lock(&s.lock);
-  launching = true;
-  s.id = id;
   s.first = s.session.kernels.Next();
   s.matching = 0;
   s.counted = false;
@@ -201,20 +206,42 @@ void EndLaunch(CUcontext context, bool accepted) {
     if (SynchronizeWithin(context, kSynchronizeMs)) Flush(s, context, s.first, s.counted);
     s.session.kernels.Count(s.matching);
   }
-  launching = false;
   pthread_mutex_unlock(&s.lock);
 }
 
-// Two graphs that ran side by side computed something else when their kernels were patched (CUPTI 13.0,
-// examples/cuda_graph with small plates), without an error.
-void WarnOfGraphs(State& s) {
+// With patched kernels, launches of one graph in one stream overlap and compute something else, without an
+// error (CUPTI 13.0; examples/cuda_graph with small plates). Nothing else may be under way beside a graph.
+void Alone(State& s, CUcontext context) {
+  if (SynchronizeWithin(context, kSynchronizeMs)) return;
+  s.session.file.Note("a graph could not be run alone, because what ran before had not ended: its counts "
+                      "may be those of wrong data");
+}
+
+// Kernels of one graph that run side by side fault when they are patched: counting ends before such a graph
+// is made, so that it computes what it should.
+void GiveUp(State& s) {
   const Locked locked(s.lock);
-  if (s.warned) return;
-  s.warned = true;
+  for (const auto& [context, device] : s.contexts) {
+    if (SynchronizeWithin(context, kSynchronizeMs)) Flush(s, context, -1, !s.per_launch);
+    s.times.Drain(context, true);
+    const CurrentContext current(context);
+    CUpti_SassMetricsDisable_Params disable = {CUpti_SassMetricsDisable_Params_STRUCT_SIZE};
+    disable.ctx = context;
+    s.session.cupti.cuptiSassMetricsDisable(&disable);
+  }
+  Report(s.session, kRange,
+         Problem{kNotSupported, CUPTI_SUCCESS,
+                 "the program runs CUDA graphs with kernels side by side, which fault when they are "
+                 "patched to be counted; counters:set=ipc counts such graphs as wholes"});
+}
+
+void TellOfGraphs(State& s) {
+  const Locked locked(s.lock);
+  if (s.told) return;
+  s.told = true;
   s.session.file.Note(
-      "the program runs CUDA graphs: graphs whose kernels are patched and that run side by side have "
-      "been seen to compute something else, so counts of kernels that depend on their data may be "
-      "other than those of the program");
+      "the program runs CUDA graphs: each was run alone, because patched kernels of graphs that follow "
+      "each other overlap; kernels of graphs were not timed");
 }
 
 bool Start(Session& session) {
@@ -233,14 +260,14 @@ bool Start(Session& session) {
   // With parts of the domain only, CUPTI 13.0 patches no kernels.
   return session.Check(api.cuptiEnableDomain(1, session.subscriber, CUPTI_CB_DOMAIN_RESOURCE),
                        "cuptiEnableDomain") &&
-         (!s->per_launch || s->launches.Enable(session));
+         s->launches.Enable(session);
 }
 
 void OnCallback(Session&, CUpti_CallbackDomain domain, CUpti_CallbackId id, const void* data) {
   if (Quiet::Now()) return;
   State& s = *state;
   if (domain == CUPTI_CB_DOMAIN_RESOURCE) {
-    if (id == CUPTI_CBID_RESOURCE_GRAPHEXEC_CREATED) WarnOfGraphs(s);
+    if (id == CUPTI_CBID_RESOURCE_GRAPHEXEC_CREATED) TellOfGraphs(s);
     if (id != CUPTI_CBID_RESOURCE_CONTEXT_CREATED &&
         id != CUPTI_CBID_RESOURCE_CONTEXT_DESTROY_STARTING) {
       return;
@@ -252,21 +279,33 @@ void OnCallback(Session&, CUpti_CallbackDomain domain, CUpti_CallbackId id, cons
       SetUp(s, context);
     } else if (s.contexts.contains(context)) {
       if (SynchronizeWithin(context, kSynchronizeMs)) Flush(s, context, -1, !s.per_launch);
+      s.times.Drain(context, true);
       s.contexts.erase(context);
     }
     return;
   }
-  if (domain != CUPTI_CB_DOMAIN_DRIVER_API || !s.per_launch) return;
+  if (domain != CUPTI_CB_DOMAIN_DRIVER_API) return;
   const auto& call = *static_cast<const CUpti_CallbackData*>(data);
-  if (call.callbackSite == CUPTI_API_EXIT && launching && id == s.id) {
+  if (call.callbackSite == CUPTI_API_EXIT && launching == id) {
+    launching = 0;
     const auto* const result = static_cast<const CUresult*>(call.functionReturnValue);
-    EndLaunch(call.context, result != nullptr && *result == CUDA_SUCCESS);
+    const bool accepted = result != nullptr && *result == CUDA_SUCCESS;
+    s.times.End(accepted);
+    if (alone) Alone(s, call.context);
+    if (s.per_launch) EndLaunch(call.context, accepted);
     return;
   }
-  LaunchCall launch;
-  if (s.launches.OnCallback(id, call, &launch) && call.callbackSite == CUPTI_API_ENTER) {
-    BeginLaunch(id, launch);
+  if (call.callbackSite == CUPTI_API_ENTER) {
+    const CUgraph graph = InstantiatedGraph(id, call);
+    if (graph != nullptr && HasKernelsSideBySide(graph)) return GiveUp(s);
   }
+  LaunchCall launch;
+  if (!s.launches.OnCallback(id, call, &launch) || call.callbackSite != CUPTI_API_ENTER) return;
+  launching = id;
+  if (s.per_launch) BeginLaunch(launch);
+  alone = launch.graph && !launch.capturing;
+  if (alone) Alone(s, call.context);
+  s.times.Begin(launch, call.correlationId);
 }
 
 void OnModule(Session&, const LoadedModule& module) { state->code.AddModule(module.cubin); }
@@ -277,6 +316,7 @@ void Stop(Session&) {
   if (pthread_mutex_trylock(&s.lock) != 0) return;
   for (const auto& [context, device] : s.contexts) {
     if (SynchronizeWithin(context, kSynchronizeMs)) Flush(s, context, -1, !s.per_launch);
+    s.times.Drain(context, true);
   }
   pthread_mutex_unlock(&s.lock);
 }

@@ -49,13 +49,19 @@
 //                      arena_mb=N     memory for rings, default 256; what comes later is counted
 //   SEXTANT_RESULTS  folder for the files, default "."; `sextant import` reads them
 //
-// Compile-time options: SEXTANT_DISABLE; SEXTANT_SHARED_RECORDS=N (a power of two, 16…512) reserves
+// Modules that the program loads itself (cuModuleLoadData, cuLibraryLoadData; a cubin, PTX, what NVRTC
+// compiled): compile them with -DSEXTANT_MODULE, which NVRTC has by itself, and tell of each once,
+// before its first launch: recorder.Add(module).
+//
+// Compile-time options: SEXTANT_DISABLE; SEXTANT_MODULE; SEXTANT_SHARED_RECORDS=N (a power of two, 16…512) reserves
 // a ring of N records of shared memory for each of SEXTANT_SHARED_WARPS (default 16) warps.
 #pragma once
 
 #if defined(__CUDACC__) && !defined(SEXTANT_DISABLE)
 #include "sextant/detail/scopes_context.cuh"
+#ifndef SEXTANT_MODULE
 #include "sextant/detail/scopes_recorder.h"
+#endif
 #endif
 
 #define SEXTANT_CUDA_JOIN_INNER_(a, b) a##b
@@ -72,12 +78,12 @@
 // bytes. Scopes of one warp nest.
 #define SEXTANT_SCOPE(ctx, name)                                                              \
   const ::sextant::Scope SEXTANT_CUDA_JOIN_(sextant_scope_, __COUNTER__)(                     \
-      ctx, ::std::integral_constant<::std::uint32_t, sextant_scopes_id("" name)>::value, name)
+      ctx, ::sextant::detail::Constant<sextant_scopes_id("" name)>::value, name)
 
 // The same for waiting on slot `slot` (0…255) of the barrier `name`.
 #define SEXTANT_WAIT(ctx, name, slot)                                                         \
   const ::sextant::Wait SEXTANT_CUDA_JOIN_(sextant_wait_, __COUNTER__)(                       \
-      ctx, ::std::integral_constant<::std::uint32_t, sextant_scopes_id("" name)>::value,      \
+      ctx, ::sextant::detail::Constant<sextant_scopes_id("" name)>::value,      \
       (slot), name)
 
 #else
@@ -105,13 +111,21 @@ SEXTANT_NOTHING_ void wait(NoContext, const char*, unsigned, Body&& body) {
 }
 #undef SEXTANT_NOTHING_
 
+#ifndef __CUDACC_RTC__
 // Where nothing is recorded there is nothing to own.
 class Recorder {
  public:
   Recorder() {}
   bool recording() const { return false; }
+  template <typename Module>
+  bool Add(Module) {
+    return false;
+  }
+  template <typename Module>
+  void Remove(Module) {}
   void Finish() {}
 };
+#endif
 
 }  // namespace sextant
 

@@ -4,6 +4,8 @@
 //   scoped_stuck fault     a warp writes to an illegal address
 //   scoped_stuck exit      exit() with the Recorder still there
 //   scoped_stuck _exit     _exit(), which runs no handlers
+//   scoped_stuck always    a warp waits for ever, and the program for it
+//   scoped_stuck recorded  the same, only while scopes are recorded: as if they had caused it
 #include <cuda_runtime.h>
 #include <signal.h>
 #include <unistd.h>
@@ -42,8 +44,9 @@ __global__ void stuck(volatile int* flag, Mode mode) {
 
 int main(int argc, char** argv) {
   const std::string how = argc == 2 ? argv[1] : "";
-  if (how != "hang" && how != "fault" && how != "exit" && how != "_exit") {
-    std::fprintf(stderr, "usage: scoped_stuck hang|fault|exit|_exit\n");
+  if (how != "hang" && how != "fault" && how != "exit" && how != "_exit" && how != "always" &&
+      how != "recorded") {
+    std::fprintf(stderr, "usage: scoped_stuck hang|fault|exit|_exit|always|recorded\n");
     return 2;
   }
   sextant::Recorder recorder;
@@ -52,7 +55,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "scoped_stuck: needs a GPU\n");
     return 77;
   }
-  stuck<<<2, 64>>>(flag, how == "hang" ? kHang : how == "fault" ? kFault : kEnd);
+  const bool hangs = how == "hang" || how == "always" || (how == "recorded" && recorder.recording());
+  stuck<<<2, 64>>>(flag, hangs ? kHang : how == "fault" ? kFault : kEnd);
   if (how == "hang") {
     usleep(500'000);
     kill(getpid(), SIGKILL);

@@ -127,8 +127,9 @@ void Launches::EndProcess(const Process& process) {
   std::erase_if(running_, [&](const inject::KernelRecord& record) {
     return std::binary_search(ended_.begin(), ended_.end(), record, before);
   });
-  for (const auto* records : {&ended_, &running_}) {
-    for (const inject::KernelRecord& record : *records) {
+  for (auto* records : {&ended_, &running_}) {
+    for (inject::KernelRecord& record : *records) {
+      if (record.registers == 0) AddFacts(CodeOf(record), &record);
       std::string& name = demangled_[record.name];
       if (name.empty()) name = inject::Demangle(process.Text(record.name).c_str());
       if (!Matches(name)) {
@@ -175,6 +176,13 @@ const Launches::Code* Launches::CodeOf(const inject::KernelRecord& record) const
 uint32_t Launches::LocalBytes(const inject::KernelRecord& record, const Code* code) {
   if (code == nullptr || code->function.frame_bytes < 0) return record.local_bytes;
   return std::max(record.local_bytes, static_cast<uint32_t>(code->function.frame_bytes));
+}
+
+// What times launches by events knows no more than the call says; the cubin says the rest.
+void Launches::AddFacts(const Code* code, inject::KernelRecord* record) {
+  if (code == nullptr) return;
+  record->registers = static_cast<uint16_t>(std::clamp(code->function.registers, 0, 0xffff));
+  record->static_shared_bytes = static_cast<uint32_t>(std::max(0, code->function.shared_bytes));
 }
 
 uint32_t Launches::KernelOf(const Process& process, const inject::KernelRecord& record) {

@@ -103,6 +103,7 @@ class Launches {
   void TakeKernel(const inject::KernelRecord& record);
   bool Matches(const std::string& demangled);
   uint32_t KernelOf(const Process& process, const inject::KernelRecord& record);
+  static void AddFacts(const Code* code, inject::KernelRecord* record);
   static uint32_t LocalBytes(const inject::KernelRecord& record, const Code* code);
   const Code* CodeOf(const inject::KernelRecord& record) const;
 

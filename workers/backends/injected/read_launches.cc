@@ -1,5 +1,6 @@
 #include "workers/backends/injected/read_launches.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,11 +15,11 @@ std::string WithActivity(const std::string& instrument,
   return absl::StrCat(instrument, ",", kActivityInstrument);
 }
 
-absl::Status ReadLaunches(const RunRecord& run, Launches* launches,
+absl::Status ReadLaunches(const RunRecord& run, const std::string& instrument, Launches* launches,
                           std::vector<std::string>* notes) {
   bool truncated = false;
   ASSIGN_OR_RETURN(const std::vector<std::string> files,
-                   ListFiles(run.results_dir, kActivityInstrument, &truncated));
+                   ListFiles(run.results_dir, instrument, &truncated));
   if (truncated) notes->push_back("launches of the first processes alone were read");
   for (const std::string& file : files) {
     const absl::StatusOr<Process> process =
@@ -37,11 +38,15 @@ absl::Status ReadLaunches(const RunRecord& run, Launches* launches,
   return absl::OkStatus();
 }
 
-absl::Status AddLaunches(const RunRecord& run, Collected* collected) {
+absl::Status AddLaunches(const RunRecord& run, Collected* collected,
+                         const std::string& instrument) {
   Launches launches(run.assignment != nullptr ? run.assignment->workload().kernels() : "",
                     run.started_monotonic_ns);
-  RETURN_IF_ERROR(ReadLaunches(run, &launches, &collected->notes));
-  if (launches.launches().empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(ReadLaunches(run, instrument, &launches, &collected->notes));
+  const std::vector<Launch>& all = launches.launches();
+  if (std::none_of(all.begin(), all.end(), [](const Launch& one) { return one.ended; })) {
+    return absl::OkStatus();
+  }
   collected->tables.push_back(launches.LaunchTable());
   return absl::OkStatus();
 }

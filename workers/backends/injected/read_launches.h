@@ -20,12 +20,14 @@ inline constexpr char kLightOption[] = "activity.light";
 std::string WithActivity(const std::string& instrument,
                          const std::map<std::string, std::string>& options);
 
-// Takes all that it left, and calls Finish. Nothing at all is no error; files that cannot be read are
-// named in `notes`.
-absl::Status ReadLaunches(const RunRecord& run, Launches* launches, std::vector<std::string>* notes);
+// Takes all that `instrument` left, and calls Finish. Nothing at all is no error; files that cannot be
+// read are named in `notes`.
+absl::Status ReadLaunches(const RunRecord& run, const std::string& instrument, Launches* launches,
+                          std::vector<std::string>* notes);
 
-// The table `launches` of a pass whose backend has `activity` beside what it is for; no table where
-// no launch that matches was seen.
-absl::Status AddLaunches(const RunRecord& run, Collected* collected);
+// The table `launches` of a pass whose backend has `activity` beside what it is for, or whose
+// instrument times launches itself; no table where no launch that matches was seen to end.
+absl::Status AddLaunches(const RunRecord& run, Collected* collected,
+                         const std::string& instrument = kActivityInstrument);
 
 }  // namespace sextant::backends::injected

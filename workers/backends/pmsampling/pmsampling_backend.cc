@@ -87,7 +87,7 @@ absl::StatusOr<Collected> PmSamplingBackend::Collect(const RunRecord& run) const
   injected::Launches launches(
       run.assignment != nullptr ? run.assignment->workload().kernels() : "",
       run.started_monotonic_ns);
-  RETURN_IF_ERROR(injected::ReadLaunches(run, &launches, &read.notes));
+  RETURN_IF_ERROR(injected::ReadLaunches(run, injected::kActivityInstrument, &launches, &read.notes));
   if (launches.launches().empty()) {
     read.notes.push_back("no launch that matches was recorded beside the samples");
   } else {

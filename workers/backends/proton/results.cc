@@ -269,7 +269,7 @@ absl::StatusOr<Collected> CollectIntra(const RunRecord& run) {
   for (const std::string& note : logs.notes) recording.Note(note);
   injected::Launches launches(run.assignment->workload().kernels(), run.started_monotonic_ns);
   std::vector<std::string> unread;
-  RETURN_IF_ERROR(injected::ReadLaunches(run, &launches, &unread));
+  RETURN_IF_ERROR(injected::ReadLaunches(run, injected::kActivityInstrument, &launches, &unread));
   for (std::string& note : unread) recording.Note(std::move(note));
   RawImport raw(run, folder, Numbers(launches), recording);
   for (const LaunchLog& log : logs.processes) raw.Add(log);

@@ -8,6 +8,7 @@
 #include "proto/status/status.h"
 #include "workers/backends/injected/outcome.h"
 #include "workers/backends/injected/plan.h"
+#include "workers/backends/injected/read_launches.h"
 #include "workers/backends/sassmetrics/importer.h"
 #include "workers/backends/profiling/options.h"
 
@@ -66,6 +67,7 @@ absl::StatusOr<Collected> SassMetricsBackend::Collect(const RunRecord& run) cons
     RETURN_IF_ERROR(importer.ProblemStatus());
     return injected::NothingRecorded(run, read.processes, "no kernel that matches was counted");
   }
+  RETURN_IF_ERROR(injected::AddLaunches(run, &collected, kName));
   for (std::string& note : injected::NotesOf(run, read.processes)) {
     collected.notes.push_back(std::move(note));
   }

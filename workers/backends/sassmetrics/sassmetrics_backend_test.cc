@@ -42,6 +42,25 @@ TEST_CASE("instruction counts of kernels whose work is known are exact") {
 
 TEST_CASE("the instructions of all kernels") { test.CheckRecording("truth"); }
 
+// examples/gemm_ws with 2048 cubed and 5 launches, on an H100: 31 µs a launch without the patches.
+TEST_CASE("launches of patched kernels are timed by events") {
+  const auto collected = test.CollectRecording("timed", "gemm_ws");
+  REQUIRE(collected.ok());
+  REQUIRE(collected->tables.size() == 2);
+  const v1::DataTable& table = collected->tables[1];
+  CHECK(table.name() == "launches");
+  REQUIRE(table.rows() == 5);
+  for (uint64_t row = 0; row < table.rows(); ++row) {
+    CHECK(table::NumberAt(*table::Find(table, "launch"), row) == row);
+    CHECK(table::NumberAt(*table::Find(table, "registers"), row) == 168);
+    CHECK(table::NumberAt(*table::Find(table, "grid_x"), row) > 0);
+    CHECK(table::NumberAt(*table::Find(table, "duration_ns"), row) > 500'000);
+    CHECK(table::NumberAt(*table::Find(table, "duration_ns"), row) < 2'000'000);
+    CHECK(table::NumberAt(*table::Find(table, "occupancy_pct"), row) > 0);
+    CHECK(table::TextAt(*table::Find(table, "sass_digest"), row).size() == 64);
+  }
+}
+
 TEST_CASE("options of sassmetrics are checked before anything runs") {
   CHECK_THAT(test.Refusal({{"per", "warp"}}), Catch::Contains("kernel, launch"));
   CHECK_THAT(test.Refusal({{"launches", "2"}}), Catch::Contains("per=launch"));

@@ -134,7 +134,7 @@ absl::StatusOr<Collected> ScopesBackend::Collect(const RunRecord& run) const {
       run.assignment != nullptr ? run.assignment->workload().kernels() : "",
       run.started_monotonic_ns);
   std::vector<std::string> unread;
-  RETURN_IF_ERROR(injected::ReadLaunches(run, &launches, &unread));
+  RETURN_IF_ERROR(injected::ReadLaunches(run, injected::kActivityInstrument, &launches, &unread));
   scopes::ScopesImporter importer(run.started_monotonic_ns,
                                   Known(launches, run.started_monotonic_ns));
   ImportFiles(run, &importer);

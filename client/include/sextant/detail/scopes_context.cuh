@@ -1,11 +1,11 @@
 // The device side of scope.cuh: what a warp does to record.
 #pragma once
 
-#include <cstdint>
-#include <type_traits>
-
 #include "sextant/detail/scopes_format.h"
 
+#ifdef __CUDACC_RTC__
+#define SEXTANT_MODULE
+#endif
 #ifndef SEXTANT_SHARED_RECORDS
 #define SEXTANT_SHARED_RECORDS 0
 #endif
@@ -40,6 +40,12 @@ struct ScopesConfig {
   uint32_t unused;
 };
 
+// What is known while compiling.
+template <uint32_t Value>
+struct Constant {
+  static constexpr uint32_t value = Value;
+};
+
 // Keeps a name in the module, where the Recorder finds it. Costs no instruction.
 __device__ __forceinline__ void KeepName(const char* name) { asm volatile("// %0" ::"l"(name)); }
 
@@ -64,10 +70,17 @@ __device__ __forceinline__ uint64_t Timer() {
 }  // namespace detail
 }  // namespace sextant
 
+// Each module has its own. scopes_recorder.h registers that of a translation unit of the program; one
+// that the program loads itself is found by its name (Recorder::Add).
+#ifdef SEXTANT_MODULE
+extern "C" {
+__constant__ ::sextant::detail::ScopesConfig sextant_scopes_config;
+}
+#else
 namespace {
-// Each module has its own; scopes_recorder.h registers it.
 __constant__ ::sextant::detail::ScopesConfig sextant_scopes_config;
 }  // namespace
+#endif
 
 namespace sextant {
 
@@ -292,5 +305,5 @@ __device__ __forceinline__ void wait(Context& context, const char* name, uint32_
 #define SEXTANT_KERNEL_(ctx, per_cta)                                                         \
   ::sextant::detail::KeepName(__PRETTY_FUNCTION__);                                           \
   ::sextant::Context ctx(                                                                     \
-      ::std::integral_constant<::std::uint32_t, sextant_scopes_hash(__PRETTY_FUNCTION__)>::value, \
+      ::sextant::detail::Constant<sextant_scopes_hash(__PRETTY_FUNCTION__)>::value, \
       per_cta)

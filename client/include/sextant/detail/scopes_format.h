@@ -18,7 +18,14 @@
 #ifndef SEXTANT_DETAIL_SCOPES_FORMAT_H_
 #define SEXTANT_DETAIL_SCOPES_FORMAT_H_
 
+#ifdef __CUDACC_RTC__ /* has no headers of its own */
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
+typedef unsigned int uint32_t;
+typedef unsigned long long uint64_t;
+#else
 #include <stdint.h>
+#endif
 
 #define SEXTANT_SCOPES_VERSION 1u
 #define SEXTANT_SCOPES_MAGIC "SXTSCOP"

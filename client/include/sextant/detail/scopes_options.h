@@ -112,29 +112,31 @@ struct ScopesOptions {
   }
 };
 
+// A function of the driver, which programs need not be linked with; null: it has none.
+inline void* DriverEntry(const char* name) {
+  void* entry = nullptr;
+  cudaDriverEntryPointQueryResult found;
+#if CUDART_VERSION >= 12050
+  const cudaError_t error =
+      cudaGetDriverEntryPointByVersion(name, &entry, 12000, cudaEnableDefault, &found);
+#else
+  const cudaError_t error = cudaGetDriverEntryPoint(name, &entry, cudaEnableDefault, &found);
+#endif
+  if (error == cudaSuccess) return entry;
+  cudaGetLastError();
+  return nullptr;
+}
+
 // The strings among a module's variables: the names of scopes are there, each a variable that the
-// driver knows by its address alone. They lie around the anchor, in steps of 256 bytes or without
+// driver knows by its address alone. They lie around `anchor`, a variable of it on the device, in steps of 256 bytes or without
 // gaps; looking costs some milliseconds, once.
-inline std::vector<std::string> ModuleNames(const void* config) {
+inline std::vector<std::string> ModuleNames(const void* anchor) {
   using AddressRange = CUresult(CUDAAPI*)(CUdeviceptr*, size_t*, CUdeviceptr);
   constexpr uint64_t kStep = 256, kMostGap = 64 * 1024, kMostReach = 4 << 20;
   constexpr size_t kMostNames = 8192;
   std::vector<std::string> names;
-  void* anchor = nullptr;
-  void* entry = nullptr;
-  cudaDriverEntryPointQueryResult found;
-#if CUDART_VERSION >= 12050
-  const cudaError_t error = cudaGetDriverEntryPointByVersion("cuMemGetAddressRange", &entry, 12000,
-                                                             cudaEnableDefault, &found);
-#else
-  const cudaError_t error =
-      cudaGetDriverEntryPoint("cuMemGetAddressRange", &entry, cudaEnableDefault, &found);
-#endif
-  if (error != cudaSuccess || entry == nullptr ||
-      cudaGetSymbolAddress(&anchor, config) != cudaSuccess) {
-    cudaGetLastError();
-    return names;
-  }
+  void* const entry = DriverEntry("cuMemGetAddressRange");
+  if (entry == nullptr) return names;
   const auto range = reinterpret_cast<AddressRange>(entry);
   const auto take = [&](CUdeviceptr base, size_t size) {
     char text[SEXTANT_SCOPES_MAX_NAME_BYTES + 1];

@@ -81,14 +81,39 @@ class ScopesDevice {
     int current = device_;
     cudaGetDevice(&current);
     if (current != device_) cudaSetDevice(device_);
-    if (cudaMemcpyToSymbol(module.config, &config_, sizeof(config_)) == cudaSuccess) {
+    void* anchor = nullptr;
+    if (cudaMemcpyToSymbol(module.config, &config_, sizeof(config_)) == cudaSuccess &&
+        cudaGetSymbolAddress(&anchor, module.config) == cudaSuccess) {
       ++modules_;
-      file_.AddNames(ModuleNames(module.config));
+      file_.AddNames(ModuleNames(anchor));
       if (read_clock_ == nullptr) read_clock_ = module.read_clock;
     } else {
       cudaGetLastError();  // no code for this device: its kernels cannot run either
     }
     if (current != device_) cudaSetDevice(current);
+  }
+
+  // The constant of a module that the program loaded itself. False, with the reason on stderr: its
+  // kernels are not recorded.
+  bool AttachLoaded(CUdeviceptr config, size_t bytes) {
+    void* const at = reinterpret_cast<void*>(config);
+    if (bytes != sizeof(config_) ||
+        cudaMemcpy(at, &config_, sizeof(config_), cudaMemcpyHostToDevice) != cudaSuccess) {
+      cudaGetLastError();
+      std::fprintf(stderr, "sextant: a module is not recorded: its scope.cuh is another version\n");
+      return false;
+    }
+    loaded_.push_back(at);
+    file_.header().modules = ++modules_;
+    file_.AddNames(ModuleNames(at));
+    return true;
+  }
+  // Before such a module is unloaded.
+  void DetachLoaded(CUdeviceptr config) {
+    void* const at = reinterpret_cast<void*>(config);
+    if (std::find(loaded_.begin(), loaded_.end(), at) == loaded_.end()) return;
+    loaded_.erase(std::remove(loaded_.begin(), loaded_.end(), at), loaded_.end());
+    Clear(at);
   }
 
   // Waits for the device, writes the file, and lets kernels be.
@@ -109,6 +134,7 @@ class ScopesDevice {
           cudaGetLastError();
         }
       }
+      for (void* config : loaded_) Clear(config);
       if (!options_.in_host_memory) error = Fetch();
     }
     if (error != cudaSuccess) file_.SetError(cudaGetErrorString(error));
@@ -128,6 +154,10 @@ class ScopesDevice {
     file_.Publish();
     Free();
     return false;
+  }
+
+  static void Clear(void* config) {
+    if (cudaMemset(config, 0, sizeof(ScopesConfig)) != cudaSuccess) cudaGetLastError();
   }
 
   void Describe(sextant_scopes_file* header) {
@@ -270,6 +300,7 @@ class ScopesDevice {
   void* device_memory_ = nullptr;
   void* host_memory_ = nullptr;
   void (*read_clock_)(volatile unsigned long long*, cudaStream_t) = nullptr;
+  std::vector<void*> loaded_;  // constants of modules that the program loaded
   uint32_t modules_ = 0;
   int device_ = 0;
   pid_t pid_ = 0;
@@ -319,6 +350,14 @@ class Recorder {
 
   bool recording() const { return device_ != nullptr; }
 
+  // Kernels of a module that the program loaded itself, compiled with -DSEXTANT_MODULE, are recorded
+  // from now on. It stays loaded until the Recorder ends, or until Remove(). False: they are not;
+  // stderr says why, unless nothing is recorded at all. With the context of the module current.
+  bool Add(CUmodule module) { return AddConfig("cuModuleGetGlobal", module); }
+  bool Add(CUlibrary library) { return AddConfig("cuLibraryGetGlobal", library); }
+  void Remove(CUmodule module) { RemoveConfig("cuModuleGetGlobal", module); }
+  void Remove(CUlibrary library) { RemoveConfig("cuLibraryGetGlobal", library); }
+
   // Waits for the device and writes the file; kernels launched later are not recorded.
   void Finish() {
     if (device_ == nullptr) return;
@@ -330,6 +369,33 @@ class Recorder {
   }
 
  private:
+  // Where a module has its constant; false: it has none.
+  template <typename Module>
+  static bool FindConfig(const char* getter, Module module, CUdeviceptr* config, size_t* bytes) {
+    using Get = CUresult(CUDAAPI*)(CUdeviceptr*, size_t*, Module, const char*);
+    const auto get = reinterpret_cast<Get>(detail::DriverEntry(getter));
+    return get != nullptr && get(config, bytes, module, "sextant_scopes_config") == CUDA_SUCCESS;
+  }
+  template <typename Module>
+  bool AddConfig(const char* getter, Module module) {
+    if (device_ == nullptr) return false;
+    const std::lock_guard<std::mutex> guard(detail::Process().lock);
+    CUdeviceptr config = 0;
+    size_t bytes = 0;
+    if (FindConfig(getter, module, &config, &bytes)) return device_->AttachLoaded(config, bytes);
+    std::fprintf(stderr, "sextant: a module is not recorded: it has no sextant_scopes_config; compile "
+                         "its kernels with scope.cuh and -DSEXTANT_MODULE\n");
+    return false;
+  }
+  template <typename Module>
+  void RemoveConfig(const char* getter, Module module) {
+    if (device_ == nullptr) return;
+    const std::lock_guard<std::mutex> guard(detail::Process().lock);
+    CUdeviceptr config = 0;
+    size_t bytes = 0;
+    if (FindConfig(getter, module, &config, &bytes)) device_->DetachLoaded(config);
+  }
+
   std::unique_ptr<detail::ScopesDevice> device_;
 };
 
