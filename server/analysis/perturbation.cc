@@ -158,8 +158,7 @@ std::vector<v1::Perturbation> Perturbations(absl::Span<const PassLaunches> passe
 
 std::vector<v1::Perturbation> WithoutLaunches(absl::Span<const v1::PassInfo* const> passes) {
   static constexpr std::pair<absl::string_view, absl::string_view> kWhy[] = {
-      {"sassmetrics", "CUPTI records no launches in a process whose kernels are patched to count; numbers are counts, not "
-                      "times"},
+      {"sassmetrics", "no launch was timed, because kernels of graphs are not; numbers are counts, not times"},
       {"counters", "the passes timed no launch: add metrics=gpu__time_duration.sum; numbers are counts, not times"},
       {"cutracer", "NVBit and CUPTI cannot share a process, so no launch was timed"},
       {"proton", "no launch was recorded: activity=0, or CUPTI is not here; regions may be longer than in the program"},

@@ -10,8 +10,8 @@ namespace sextant::backends {
 //   per=kernel       counts are of all launches of a kernel (default)
 //   per=launch       counts are of each launch; the program waits for each
 //   skip=N, launches=N   with per=launch: which launches are counted
-// Leaves the table `sass_metrics` (no `launches`: activity records in the same process keep CUPTI from
-// counting), and per kernel the counters `instructions`, `thread_instructions`,
+// Leaves the tables `sass_metrics` and `launches` (timed by events: activity records in the same process
+// keep CUPTI from counting), and per kernel the counters `instructions`, `thread_instructions`,
 // `predicated_off` (share of thread instructions in %) and `mix_<class>` (share of warp instructions
 // in %).
 class SassMetricsBackend : public Backend {
