@@ -116,12 +116,15 @@ class Folder {
       : sample_(sample), lane_(lane), quantiles_(quantiles) {
     for (const SampledPass& pass : sample.passes)
       for (const SampledTrack& track : pass.tracks)
-        if (track.lane == lane && !track.instances.empty()) warps_.push_back({&pass, &track, std::vector<bool>(track.instances.size()), {}, {}});
+        if (track.lane == lane && !track.instances.empty()) {
+          for (const SampledInstance& one : track.instances) deepest_ = std::max(deepest_, one.depth);
+          warps_.push_back({&pass, &track, std::vector<bool>(track.instances.size()), {}, {}});
+        }
   }
 
   std::vector<v1::LoopFold> Fold() {
     std::vector<v1::LoopFold> folds;
-    for (uint32_t depth = 0; depth < kMaxDepth; ++depth) {
+    for (uint32_t depth = 0; depth < std::min(kMaxDepth, deepest_ + 1); ++depth) {
       // Loops one after the other, at this depth or in what is no loop there: each is found in what the others left.
       while (folds.size() < kMaxLoops && FindPattern(depth)) {
         v1::LoopFold fold;
@@ -344,6 +347,7 @@ class Folder {
   const uint32_t lane_;
   const absl::Span<const double> quantiles_;
   std::vector<Cut> warps_;
+  uint32_t deepest_ = 0;   // nesting of the lane's instances
   Sequence pattern_;
 };
 
