@@ -10,11 +10,7 @@
 namespace sextant::analysis {
 namespace {
 
-v1::RegionCosts Costs(const std::string& example, const std::string& kernel, bool sources = false) {
-  TestJob job;
-  if (sources) AddSources("examples/" + example, &job);
-  AddRecordings("tests/recordings/h200/" + example, &job,
-                {"activity", "scopes", "proton", "sassmetrics", "pcsampling", "ir", "counters"});
+v1::RegionCosts CostsOf(const TestJob& job, const std::string& kernel) {
   v1::Subject subject;
   subject.set_kernel(kernel);
   const Evidence evidence = job.Gather(subject);
@@ -22,6 +18,15 @@ v1::RegionCosts Costs(const std::string& example, const std::string& kernel, boo
   INFO(costs.status().ToString());
   REQUIRE(costs.ok());
   return *costs;
+}
+
+// Of recordings of "h200" or "h100"; those of an H100 keep the lines of scopes.
+v1::RegionCosts Costs(const std::string& example, const std::string& kernel, bool sources = false, const std::string& gpu = "h200") {
+  TestJob job;
+  if (sources) AddSources("examples/" + example, &job);
+  AddRecordings("tests/recordings/" + gpu + "/" + example, &job,
+                {"activity", "scopes", "proton", "sassmetrics", "pcsampling", "ir", "counters"});
+  return CostsOf(job, kernel);
 }
 
 TEST_CASE("every region of a warp-specialised GEMM has its instructions, once each") {
@@ -121,6 +126,43 @@ TEST_CASE("regions of roles in Gluon are told apart by their lines") {
   CHECK(rows["wait_empty"].ipc() < 0.02);
   CHECK(rows["mma"].role() == rows["wait_full"].role());
   CHECK(rows["mma"].role() != rows["issue_loads"].role());
+}
+
+TEST_CASE("what the compiler said of scopes on hardware gives the lines that the source does") {
+  for (const auto& [example, kernel] : std::map<std::string, std::string>{
+           {"triton_matmul", "matmul_kernel"}, {"triton_attention", "attention_kernel"}, {"gluon_ws", "matmul_ws_kernel"}}) {
+    INFO(example);
+    const v1::RegionCosts costs = Costs(example, kernel, /*sources=*/false, "h100");
+    bool used = false;
+    for (const v1::PassSet& set : costs.basis().passes()) used |= set.used_for() == "source lines of regions" && set.pass_ids_size() == 1;
+    CHECK(used);
+    auto from_compiler = ByRegion(costs), from_source = ByRegion(Costs(example, kernel, /*sources=*/true));
+    CHECK(from_compiler.size() == from_source.size());
+    for (const auto& [region, row] : from_source) {
+      INFO(region);
+      CHECK(from_compiler[region].code(0) == row.code(0));
+      CHECK(from_compiler[region].instances() == row.instances());
+    }
+  }
+}
+
+TEST_CASE("scopes that an override wrote into the GPU dialect are around the lines of what they are around") {
+  TestJob job;
+  AddRecordings("tests/recordings/h100/triton_matmul", &job, {"activity", "sassmetrics", "pcsampling", "ir", "counters"});
+  AddRecordings("tests/recordings/h100/triton_matmul_ttgir", &job);
+  std::map<std::string, v1::RegionCost> rows;
+  const v1::RegionCosts costs = CostsOf(job, "matmul_kernel");
+  for (const v1::RegionCost& row : costs.regions()) rows[row.region()] = row;
+  REQUIRE(rows.size() == 4);
+  CHECK(Class(rows["mainloop"], "tensor") > 0);
+  CHECK(rows["mainloop"].ipc() > 0);
+  // tl.dot is one line: what issues the product and what waits for it cannot be told apart by lines.
+  for (const char* const region : {"dot", "dot_wait"}) {
+    INFO(region);
+    CHECK(rows[region].code(0) == "kernel.py:30-30");
+    CHECK(rows[region].confidence() == 0);
+    CHECK(absl::StrContains(rows[region].why(), "their lines are in several regions"));
+  }
 }
 
 TEST_CASE("Proton times a copy of the kernel: without its source, regions have times, and what would count is said") {

@@ -219,6 +219,7 @@ void Launches::Finish() {
     int64_t number = 0;
     for (Launch& launch : launches) {
       launch.process = process;
+      launch.pid = processes_[process].pid;
       launch.taken = processes_[process].taken;
       launch.number = number++;
       launches_.push_back(launch);

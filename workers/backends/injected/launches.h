@@ -25,6 +25,7 @@ inline constexpr char kNoDigest[] = "";
 struct Launch {
   inject::KernelRecord record;  // start_ns and end_ns as recorded, CLOCK_MONOTONIC
   uint32_t process = 0;         // index in order of begin
+  uint32_t pid = 0;             // of the process, as it sees itself
   uint32_t taken = 0;           // index of the process in the order of EndProcess
   int64_t number = 0;           // `launch` of the tables
   uint32_t kernel = 0;          // index into Launches::kernels

@@ -19,6 +19,7 @@ struct LaunchLine {
 };
 
 struct LaunchLog {
+  uint32_t pid = 0;                  // by the file's name; 0: not known
   uint64_t began_ns = 0;             // CLOCK_MONOTONIC
   uint64_t clock_khz = 0;            // of the GPU at most; 0: not known
   std::vector<LaunchLine> launches;

@@ -8,7 +8,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "proto/chunk/names.h"
 #include "proto/status/status.h"
 #include "proto/table/table.h"
@@ -34,6 +36,7 @@ constexpr size_t kMaxHostKernels = 4'000'000;
 constexpr size_t kMaxKernelBytes = 4096;
 constexpr uint64_t kMaxScopeTextBytes = 4u << 20;
 constexpr size_t kMaxScopeTexts = 64;
+constexpr char kLogBegin[] = "launches-", kLogEnd[] = ".jsonl";   // around the process's id
 constexpr size_t kMaxStemBytes = 80;
 constexpr double kDefaultClockHz = 1e9;
 constexpr double kClockTolerance = 0.97;   // a clock may have fallen by so much after a launch
@@ -49,7 +52,7 @@ Logs ReadLogs(const std::filesystem::path& folder) {
   Logs logs;
   const ImportLimits limits;
   for (const std::string& name : ListResultFiles(folder, kMaxFiles)) {
-    if (!absl::StartsWith(name, "launches-") || !absl::EndsWith(name, ".jsonl")) continue;
+    if (!absl::StartsWith(name, kLogBegin) || !absl::EndsWith(name, kLogEnd)) continue;
     if (logs.processes.size() >= kMaxProcesses) {
       logs.notes.push_back(absl::StrCat("only the first ", kMaxProcesses, " processes were read"));
       break;
@@ -59,7 +62,10 @@ Logs ReadLogs(const std::filesystem::path& folder) {
       logs.notes.push_back(chunk::CleanName(std::string(text.status().message()), 256));
       continue;
     }
-    logs.processes.push_back(ReadLaunchLogUntrusted(*text, limits.max_launches));
+    LaunchLog& log = logs.processes.emplace_back(ReadLaunchLogUntrusted(*text, limits.max_launches));
+    absl::string_view pid = name;
+    if (!absl::ConsumePrefix(&pid, kLogBegin) || !absl::ConsumeSuffix(&pid, kLogEnd) || !absl::SimpleAtoi(pid, &log.pid))
+      log.pid = 0;
   }
   std::stable_sort(logs.processes.begin(), logs.processes.end(),
                    [](const LaunchLog& a, const LaunchLog& b) { return a.began_ns < b.began_ns; });
@@ -137,27 +143,32 @@ double ClockHz(const ClockEstimate& least, std::vector<uint64_t> measured_khz, u
 }
 
 // The numbers that CUPTI's records give the launches of each kernel, in their order: what makes a launch
-// the same in all passes. Proton's launches are matched by name and order.
+// the same in all passes. Proton's launches are matched by process, name and order: a program may start others that
+// launch the kernel too.
 class Numbers {
  public:
   explicit Numbers(const injected::Launches& launches) {
     for (const injected::Launch& launch : launches.launches()) {
-      numbers_[launches.kernels()[launch.kernel].name].push_back(
-          static_cast<uint32_t>(launch.number));
+      processes_.insert(launch.pid);
+      numbers_[{launch.pid, launches.kernels()[launch.kernel].name}].push_back(static_cast<uint32_t>(launch.number));
     }
   }
   // Of the next launch of this kernel; nullopt: CUPTI saw none, or fewer.
-  std::optional<uint32_t> Next(const std::string& kernel) {
-    const auto found = numbers_.find(kernel);
+  std::optional<uint32_t> Next(uint32_t pid, const std::string& kernel) {
+    // A process that calls itself by another number: there is one alone, or none can be told.
+    if (!processes_.contains(pid) && processes_.size() == 1) pid = *processes_.begin();
+    const auto found = numbers_.find({pid, kernel});
     if (found == numbers_.end()) return std::nullopt;
-    const size_t at = taken_[kernel]++;
+    const size_t at = taken_[{pid, kernel}]++;
     if (at >= found->second.size()) return std::nullopt;
     return found->second[at];
   }
 
  private:
-  absl::flat_hash_map<std::string, std::vector<uint32_t>> numbers_;
-  absl::flat_hash_map<std::string, size_t> taken_;
+  using Key = std::pair<uint32_t, std::string>;   // process, kernel
+  absl::flat_hash_set<uint32_t> processes_;
+  absl::flat_hash_map<Key, std::vector<uint32_t>> numbers_;
+  absl::flat_hash_map<Key, size_t> taken_;
 };
 
 // Reads every raw buffer that the logs name. Launches of a later process count on.
@@ -171,7 +182,7 @@ class RawImport {
     uint32_t launches = 0;
     for (const LaunchLine& line : log.launches) {
       launches = std::max(launches, line.number + 1);
-      const std::optional<uint32_t> number = numbers_.Next(line.kernel);
+      const std::optional<uint32_t> number = numbers_.Next(log.pid, line.kernel);
       if (!line.file.empty()) AddLaunch(line, number.value_or(first_number_ + line.number));
     }
     first_number_ += launches;
