@@ -1,16 +1,19 @@
 #include "server/process.h"
 
 #include <fcntl.h>
+#include <grpc/support/log.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace sextant {
@@ -46,6 +49,14 @@ void SetUpLog(const std::string& level, const std::string& file) {
   logger->set_level(spdlog::level::from_str(level));
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
+  gpr_set_log_function([](gpr_log_func_args* said) {
+    const auto level = said->severity == GPR_LOG_SEVERITY_ERROR  ? spdlog::level::warn
+                       : said->severity == GPR_LOG_SEVERITY_INFO ? spdlog::level::debug
+                                                                 : spdlog::level::trace;
+    std::string text = said->message;   // may hold what a stranger sent
+    std::replace(text.begin(), text.end(), '"', '\'');
+    spdlog::log(level, "grpc message=\"{}\"", absl::CEscape(text));
+  });
 }
 
 }  // namespace sextant

@@ -17,7 +17,7 @@ absl::Status LockState(const std::string& directory);
 // Tells the coordinators of one database apart: "HOST-123456" of this machine's name and the state directory.
 std::string InstanceName(const std::string& state);
 
-// The default logger: one line an event, key=value. Standard error when `file` is empty.
+// The default logger, also of gRPC: one line an event, key=value. Standard error when `file` is empty.
 void SetUpLog(const std::string& level, const std::string& file);
 
 }  // namespace sextant

@@ -183,9 +183,11 @@ int Up(Context& context, const UpOptions& options) {
   const auto socket = access::Access::Make({.address = home.SocketAddress()});
   if (!socket.ok()) return context.Fail(socket.status());
   const auto description = Service(*socket).Describe();
+  const v1::ServiceDescription about = description.ok() ? *description : v1::ServiceDescription();
+  const auto grpc = about.addresses().find("grpc");
   context.Note(absl::StrCat(started ? "the service runs" : "the service runs already",
-                            DescribeAddresses(absl::StrCat(home.SocketAddress(), options.listen.empty() ? "" : ", ", options.listen),
-                                              description.ok() ? *description : v1::ServiceDescription()),
+                            DescribeAddresses(grpc == about.addresses().end() ? home.SocketAddress() : grpc->second, about),
+                            about.needs_token() ? "\n  tokens   all but you need one: sextant token create --name NAME --scope submit" : "",
                             "\n  data     ", Escape(home.directory), "\n  logs     ", Escape(home.Log("sextantd.log")), ", ",
                             Escape(home.Log("worker.log")), "\n  try      sextant run -- ./program",
                             "\n           sextant doctor\n           sextant down"));

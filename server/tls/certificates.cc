@@ -99,6 +99,7 @@ absl::StatusOr<std::unique_ptr<Certificates>> Certificates::Load(Files files, ab
   loaded->stamp_ = StampOf(loaded->files_);
   loaded->looked_ = absl::Now();
   ASSIGN_OR_RETURN(loaded->current_, loaded->Read(1));
+  loaded->WarnOfEnd(loaded->looked_);
   return loaded;
 }
 
@@ -119,7 +120,8 @@ absl::StatusOr<std::shared_ptr<const Reading>> Certificates::Read(uint64_t numbe
                         .status());
   }
   reading->names = chain.front().names;
-  reading->problem = certificate::ValidityProblem(chain.front(), absl::ToUnixSeconds(absl::Now()), kSoonS);
+  reading->begins_unix_s = chain.front().begins_unix_s;
+  reading->ends_unix_s = chain.front().ends_unix_s;
   SSL_CTX* context = reading->context = SSL_CTX_new(TLS_server_method());
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_alpn_select_cb(context, ChooseHttp, nullptr);
@@ -130,11 +132,19 @@ absl::StatusOr<std::shared_ptr<const Reading>> Certificates::Read(uint64_t numbe
   if (asks_clients()) AskClients(context, reading->client_authority);
   spdlog::info("tls certificate=\"{}\" names=\"{}\" number={}", chain.front().subject,
                absl::StrJoin(reading->names, " "), number);
-  if (!reading->problem.empty())
-    spdlog::warn("tls file=\"{}\" problem=\"the certificate {}\" remedy=\"replace the files; they are read again "
-                 "by themselves\"",
-                 files_.certificate, reading->problem);
   return reading;
+}
+
+void Certificates::WarnOfEnd(absl::Time now) {
+  if (now < warn_after_) return;
+  warn_after_ = now + absl::Hours(24);
+  certificate::Certificate shown;
+  shown.begins_unix_s = current_->begins_unix_s;
+  shown.ends_unix_s = current_->ends_unix_s;
+  const std::string problem = certificate::ValidityProblem(shown, absl::ToUnixSeconds(now), kSoonS);
+  if (problem.empty()) return;
+  spdlog::warn("tls file=\"{}\" problem=\"the certificate {}\" remedy=\"replace the files; they are read again by themselves\"",
+               files_.certificate, problem);
 }
 
 std::shared_ptr<const Reading> Certificates::Current() {
@@ -142,11 +152,14 @@ std::shared_ptr<const Reading> Certificates::Current() {
   const absl::Time now = absl::Now();
   if (now - looked_ < look_every_ && now >= looked_) return current_;
   looked_ = now;
+  WarnOfEnd(now);
   std::string stamp = StampOf(files_);
   if (stamp == stamp_) return current_;
   stamp_ = std::move(stamp);
   if (auto next = Read(current_->number + 1); next.ok()) {
     current_ = *std::move(next);
+    warn_after_ = absl::InfinitePast();
+    WarnOfEnd(now);
   } else {
     spdlog::warn("tls step=read_again error=\"{}\" in_force={}", std::string(next.status().message()),
                  current_->number);

@@ -29,7 +29,7 @@ struct Reading {
   uint64_t number = 0;             // of the readings, from 1
   std::string certificate, key, client_authority;   // PEM
   std::vector<std::string> names;  // DNS names and addresses the certificate is for
-  std::string problem;             // of its validity: ended, ends soon; empty: none
+  int64_t begins_unix_s = 0, ends_unix_s = 0;
   SSL_CTX* context = nullptr;      // for servers: TLS 1.2 or newer, ALPN "http/1.1"
 
   Reading() = default;
@@ -56,6 +56,8 @@ class Certificates {
  private:
   Certificates(Files files, absl::Duration look_every);
   absl::StatusOr<std::shared_ptr<const Reading>> Read(uint64_t number) const;
+  // Says that the certificate in force has ended or ends soon, once a day and for each reading.
+  void WarnOfEnd(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Files files_;
   const absl::Duration look_every_;
@@ -63,6 +65,7 @@ class Certificates {
   std::shared_ptr<const Reading> current_ ABSL_GUARDED_BY(mutex_);
   std::string stamp_ ABSL_GUARDED_BY(mutex_);   // of the files as they were last read
   absl::Time looked_ ABSL_GUARDED_BY(mutex_);
+  absl::Time warn_after_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace sextant::tls
