@@ -3,8 +3,8 @@
 //   bench_analysis [--events N] [--passes N] [--queries N] [--no-peers]
 //
 // report_s       GetReport of a job of 20 passes that recorded regions inside a kernel (10^7 instances in all,
-//                5 warps of 132 CTAs) and 3 clean ones, through gRPC: the first time, nothing cached, nothing
-//                merged
+//                5 warps of 132 CTAs, each with its waits and signals) and 3 clean ones, through gRPC: the
+//                first time, nothing cached, nothing merged; with the critical path among its sections
 // peak_mb        the most memory the coordinator had while it answered everything here (its private
 //                PostgreSQL apart)
 // timeline_ms_p95  GetTimeline from the rollups, without instances
@@ -106,13 +106,18 @@ void AddTable(Service& service, const v1::DataTable& table, v1::PassResult* resu
   grpc::ClientContext context;
   v1::UploadBlobsResponse response;
   auto writer = service.client().UploadBlobs(&context, &response);
-  v1::UploadBlobsRequest message;
-  message.set_digest(artifact->digest());
-  message.set_size_bytes(bytes.size());
-  message.set_data(bytes);
-  message.set_last(true);
-  message.set_submitter("bench");
-  writer->Write(message);
+  constexpr size_t kPiece = 1 << 20;
+  for (size_t at = 0; at < bytes.size(); at += kPiece) {
+    v1::UploadBlobsRequest message;
+    if (at == 0) {
+      message.set_digest(artifact->digest());
+      message.set_size_bytes(bytes.size());
+      message.set_submitter("bench");
+    }
+    message.set_data(bytes.substr(at, kPiece));
+    message.set_last(at + kPiece >= bytes.size());
+    writer->Write(message);
+  }
   writer->WritesDone();
   Must(writer->Finish(), "UploadBlobs");
 }
@@ -155,12 +160,14 @@ std::pair<int64_t, uint64_t> MakeJob(Service& service, const std::string& name, 
     provenance->set_backend(assignment.spec().backend());
     (*provenance->mutable_extra())["gpu"] = "NVIDIA H200";
     if (traced) {
+      source.KeepBarriers();
       const v1::TraceReceipt receipt = UploadTrace(service, assignment.pass(), &source);
       result->set_trace_digest(receipt.trace_digest());
       result->set_events(receipt.events());
       total += receipt.events();
       provenance->set_clock_hz(1e9 / SyntheticGemm::kNsPerCycle);
       AddTable(service, Counters(seed), result);
+      AddTable(service, source.Barriers(), result);
     } else {
       for (uint32_t launch = 0; launch < kLaunches; ++launch) source.Launch(launch);   // how long they take
     }
@@ -193,6 +200,17 @@ pid_t Coordinator() {
   closedir(proc);
   if (found == 0) Check(absl::InternalError("the coordinator is not among our children"));
   return found;
+}
+
+// Of all its threads, so far.
+double CpuS(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
+  std::string stat;
+  std::getline(file, stat);
+  const std::vector<std::string> rest = absl::StrSplit(stat.substr(stat.rfind(") ") + 2), ' ');
+  double user = 0, system = 0;
+  if (rest.size() < 13 || !absl::SimpleAtod(rest[11], &user) || !absl::SimpleAtod(rest[12], &system)) return NAN;
+  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 double PeakMb(pid_t pid) {
@@ -256,11 +274,15 @@ void Run(uint64_t events, int passes, int queries, bool peers) {
   const auto [job, total] = MakeJob(service, "before", passes, events, 0);
   const auto [other, other_total] = MakeJob(service, "after", passes, events, 0.05);
   std::printf("%d passes with %llu instances, and a second such job\n", passes, static_cast<unsigned long long>(total));
-  const auto row = [](const char* what, double seconds) {
-    std::printf("%-52s %9.3f s\n", what, seconds);
-    std::fflush(stdout);
-  };
   const pid_t coordinator = Coordinator();
+  double before = CpuS(coordinator);
+  std::printf("%-52s %11s %s\n", "", "time", "  of the coordinator's CPUs");
+  const auto row = [&](const char* what, double seconds) {
+    const double now = CpuS(coordinator);
+    std::printf("%-52s %9.3f s %9.2f s\n", what, seconds, now - before);
+    std::fflush(stdout);
+    before = now;
+  };
   ForgetPeak(coordinator);
   Figures figures;
 
@@ -270,6 +292,9 @@ void Run(uint64_t events, int passes, int queries, bool peers) {
   const double report_s = Time(service, report_request, &report, &v1::Sextant::Stub::GetReport, "GetReport");
   row("GetReport, the first time", report_s);
   figures.Add("report_s", report_s);
+  bool path = false;
+  for (const auto& section : report.sections()) path |= section.name() == "critical-path" && section.tables_size() > 2;
+  if (!path) Check(absl::InternalError("the report has no critical path"));
   row("GetReport, again", Time(service, report_request, &report, &v1::Sextant::Stub::GetReport, "GetReport"));
 
   v1::GetTimelineRequest rollups;
@@ -310,6 +335,13 @@ void Run(uint64_t events, int passes, int queries, bool peers) {
       Time(service, occupancy_request, &occupancy, &v1::Sextant::Stub::GetOccupancy, "GetOccupancy"));
   if (variation.regions().empty() || occupancy.ctas_seen() != SyntheticGemm::kCtas)
     Check(absl::InternalError("variation or occupancy is empty"));
+
+  v1::GetCriticalPathRequest path_request;
+  path_request.mutable_subject()->set_job_id(other);
+  v1::CriticalPath longest;
+  row("GetCriticalPath, traces read before",
+      Time(service, path_request, &longest, &v1::Sextant::Stub::GetCriticalPath, "GetCriticalPath"));
+  if (longest.paths().empty() || longest.edges().empty()) Check(absl::InternalError("no critical path"));
 
   v1::CompareJobsRequest compare_request;
   compare_request.set_job_a(job);

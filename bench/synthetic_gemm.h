@@ -18,6 +18,7 @@ class SyntheticGemm {
   static constexpr uint32_t kCtas = 132;
   static constexpr uint32_t kConsumers = 4;
   static constexpr double kNsPerCycle = 1 / 1.98;
+  static constexpr uint64_t kStages = 4;   // of the ring
   static constexpr uint64_t kEventsOfTile = 2 + 2 * kConsumers;
   static constexpr uint64_t kLaunchGapNs = 2'000'000;
 
@@ -40,6 +41,9 @@ class SyntheticGemm {
     return info;
   }
 
+  // Before the first launch: its waits and signals are kept for Barriers().
+  void KeepBarriers() { keep_barriers_ = true; }
+
   // All instances of one launch.
   std::vector<chunk::Instance> Launch(uint32_t launch) {
     std::vector<chunk::Instance> instances;
@@ -51,18 +55,22 @@ class SyntheticGemm {
       std::fill(emptied.begin(), emptied.end(), 0);
       uint64_t producer = 0, consumer[kConsumers] = {};
       for (uint64_t k = 0; k < tiles_; ++k) {
-        const uint64_t free_at = k < 4 ? 0 : emptied[k - 4] + 20;
+        const uint64_t free_at = k < kStages ? 0 : emptied[k - kStages] + 20;
         const uint64_t waited = std::max(producer + 10, free_at);
         instances.push_back({first, 0, producer, waited - producer});
+        Mark(launch, cta, 0, k, kEmpty, producer, waited - producer);
         const uint64_t load = Vary(700);
         instances.push_back({first, 1, waited, load});
         producer = waited + load;
+        Mark(launch, cta, 0, k, kFull, producer, kSignal);
         for (uint32_t c = 0; c < kConsumers; ++c) {
           const uint64_t full = std::max(consumer[c] + 10, producer + 250);
           instances.push_back({first + 1 + c, 2, consumer[c], full - consumer[c]});
           const uint64_t mma = Vary(600 * (1 + slower_));
           instances.push_back({first + 1 + c, 3, full, mma});
+          Mark(launch, cta, 1 + c, k, kFull, consumer[c], full - consumer[c]);
           consumer[c] = full + mma;
+          Mark(launch, cta, 1 + c, k, kEmpty, consumer[c], kSignal);
           emptied[k] = std::max(emptied[k], consumer[c]);
         }
       }
@@ -74,6 +82,30 @@ class SyntheticGemm {
     }
     ends_ns_.push_back(StartNs(launch) + static_cast<uint64_t>(static_cast<double>(end_) * kNsPerCycle) + 1000);
     return instances;
+  }
+
+  // After all launches: the table `barriers` of a `scopes` pass.
+  v1::DataTable Barriers() const {
+    table::Builder builder("barriers");
+    const auto launch = builder.Int("launch"), cta = builder.Int("cta"), warp = builder.Int("warp"), slot = builder.Int("slot"),
+               ordinal = builder.Int("ordinal"), at = builder.Int("at_cycles", "cycles"),
+               duration = builder.Int("duration_cycles", "cycles"), head_lost = builder.Int("head_lost");
+    const auto barrier = builder.Text("barrier"), kind = builder.Text("kind");
+    for (const OneMark& mark : marks_) {
+      const bool signal = mark.duration == kSignal;
+      builder.Set(launch, mark.launch);
+      builder.Set(cta, mark.cta);
+      builder.Set(warp, mark.warp);
+      builder.Set(slot, mark.tile % kStages);
+      builder.Set(ordinal, mark.tile / kStages);
+      builder.Set(at, static_cast<int64_t>(mark.at));
+      builder.Set(duration, signal ? 0 : static_cast<int64_t>(mark.duration));
+      builder.Set(head_lost, 0);
+      builder.Set(barrier, mark.barrier == kEmpty ? "empty" : "full");
+      builder.Set(kind, signal ? "signal" : "wait");
+      builder.EndRow();
+    }
+    return builder.Finish();
   }
 
   // After all launches.
@@ -106,6 +138,19 @@ class SyntheticGemm {
   uint32_t launches() const { return launches_; }
 
  private:
+  enum Barrier : uint8_t { kEmpty, kFull };
+  static constexpr uint64_t kSignal = UINT64_MAX;   // it takes no time
+  struct OneMark {
+    uint32_t launch, cta, tile;
+    uint8_t warp;
+    Barrier barrier;
+    uint64_t at, duration;
+  };
+  void Mark(uint32_t launch, uint32_t cta, uint32_t warp, uint64_t tile, Barrier barrier, uint64_t at, uint64_t duration) {
+    if (keep_barriers_)
+      marks_.push_back({launch, cta, static_cast<uint32_t>(tile), static_cast<uint8_t>(warp), barrier, at, duration});
+  }
+
   static uint64_t StartNs(uint32_t launch) { return 1'000'000 + launch * kLaunchGapNs; }
   uint64_t Random() {  // xorshift64*, by Marsaglia and Vigna
     state_ ^= state_ >> 12;
@@ -126,6 +171,8 @@ class SyntheticGemm {
   double slower_;
   uint64_t end_ = 0;
   std::vector<uint64_t> ends_ns_;
+  bool keep_barriers_ = false;
+  std::vector<OneMark> marks_;
 };
 
 }  // namespace sextant::bench
