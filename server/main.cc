@@ -55,12 +55,15 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   const v1::ServiceLimits& limits = flags.limits;
   store::JobStore jobs(database.get());
   store::JobReads reads(database.get());
-  store::QueueStore queue(database.get());
-  store::StepStore steps(database.get());
+  store::QueueStore queue(database.get(),
+                          {.running_devices = limits.max_running_devices_per_tenant(),
+                           .stored_bytes = flags.require_tokens ? limits.blob_quota_bytes() : 0});
+  store::StepStore steps(database.get(), limits.max_queued_passes_per_tenant());
   store::BlobStore blobs(database.get(), limits);
   store::TraceStore traces(database.get());
   store::QueryRunner query({cluster ? cluster->ReaderConninfo() : flags.query_database}, limits);
   store::TokenStore tokens(database.get());
+  store::TenantStore tenants(database.get());
   store::QuotaStore quotas(database.get(), limits);
   store::AuditStore audit(database.get());
   store::Retention retention(database.get(), &traces, &blobs, &audit);
@@ -73,7 +76,7 @@ absl::Status Serve(const Flags& flags, store::Cluster* cluster, const sigset_t& 
   dispatch::Engine engine({&jobs, &queue, &steps, &workers, &watches, &notifier}, {});
 
   access::Ledger ledger(&audit, &tokens, {});
-  access::Access access({&tokens, &ledger}, {.require_tokens = flags.require_tokens, .limits = limits});
+  access::Access access({&tokens, &tenants, &ledger}, {.require_tokens = flags.require_tokens, .limits = limits});
 
   analysis::Analysis analysis(&reads, &traces, &blobs, limits);
   analysis::BuiltinRunner builtin({&queue, &blobs, &analysis},

@@ -67,7 +67,7 @@ absl::StatusOr<Caller> Access::Identify(const Credentials& credentials) {
   Caller caller;
   caller.peer_ = credentials.peer;
   if (!options_.require_tokens) {
-    caller.tenant_ = kDefaultTenant;
+    caller.tenant_ = job::kDefaultTenant;
     caller.scopes_ = {v1::READ, v1::SUBMIT, v1::ADMIN, v1::WORKER};
     caller.by_ = "open";
     return caller;
@@ -126,6 +126,36 @@ absl::Status Access::CheckRate(const Caller& caller) {
                    "administrator for more (`sextant quota set`)"));
 }
 
+absl::Status Access::CheckSubjects(const Caller& caller, const google::protobuf::Message& request) {
+  // Workers name passes of all tenants, on their own port.
+  if (caller.SeesAll() || caller.Has(v1::WORKER)) return absl::OkStatus();
+  for (const Subject& subject : SubjectsOf(request)) {
+    switch (subject.what) {
+      case Names::kJob: {
+        ASSIGN_OR_RETURN(const std::string tenant, rooms_.tenants->OfJob(subject.id));
+        if (tenant != caller.tenant())
+          return absl::NotFoundError(absl::StrCat(subject.field, ": there is no job ", subject.id,
+                                                  "; `sextant jobs` lists those there are"));
+        break;
+      }
+      case Names::kPass: {
+        ASSIGN_OR_RETURN(const std::string tenant, rooms_.tenants->OfPass(subject.id));
+        if (tenant != caller.tenant())
+          return absl::NotFoundError(absl::StrCat(subject.field, ": there is no pass ", subject.id));
+        break;
+      }
+      case Names::kTenant:
+        if (subject.tenant != caller.tenant())
+          return absl::PermissionDeniedError(
+              absl::StrCat(subject.field, ": another tenant's is an administrator's to ask for; this token is of "
+                           "tenant ", caller.tenant()));
+        break;
+      case Names::kNothing: break;
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Caller> Access::Admit(const Credentials& credentials, absl::string_view method,
                                      const google::protobuf::Message* request,
                                      std::optional<Caller>* who) {
@@ -133,6 +163,7 @@ absl::StatusOr<Caller> Access::Admit(const Credentials& credentials, absl::strin
   *who = caller;
   RETURN_IF_ERROR(CheckScope(caller, method));
   RETURN_IF_ERROR(CheckRate(caller));
+  if (request != nullptr) RETURN_IF_ERROR(CheckSubjects(caller, *request));
   return caller;
 }
 
@@ -165,7 +196,7 @@ absl::StatusOr<Access::Created> Access::CreateToken(const Caller& caller,
   *token.mutable_scopes() = request.scopes();
   bool of_all = false;
   for (const int scope : request.scopes()) of_all |= scope == v1::ADMIN || scope == v1::WORKER;
-  if (!of_all) token.set_tenant(request.tenant().empty() ? kDefaultTenant : request.tenant());
+  if (!of_all) token.set_tenant(request.tenant().empty() ? job::kDefaultTenant : request.tenant());
   // The database keeps microseconds.
   const int64_t now_us = absl::ToUnixMicros(absl::Now());
   token.set_created_unix_ns(now_us * 1000);

@@ -20,6 +20,7 @@
 #include "server/access/ledger.h"
 #include "server/access/methods.h"
 #include "server/access/rates.h"
+#include "server/store/tenants.h"
 #include "server/store/tokens.h"
 
 namespace sextant::access {
@@ -40,6 +41,7 @@ class Access {
  public:
   struct Rooms {
     store::TokenStore* tokens;
+    store::TenantStore* tenants;
     Ledger* ledger;
   };
   struct Options {
@@ -93,6 +95,8 @@ class Access {
   absl::StatusOr<std::shared_ptr<const store::StoredToken>> Find(const std::string& id);
   absl::Status CheckScope(const Caller& caller, absl::string_view method) const;
   absl::Status CheckRate(const Caller& caller);
+  // What the request names is the caller's tenant's. A job of another is answered like none.
+  absl::Status CheckSubjects(const Caller& caller, const google::protobuf::Message& request);
 
   const Rooms rooms_;
   const Options options_;

@@ -6,11 +6,10 @@
 #include <vector>
 
 #include "sextant/v1/access.pb.h"
+#include "server/job/keys.h"
+#include "server/store/reach.h"
 
 namespace sextant::access {
-
-// The name space of whoever has none of its own.
-inline constexpr char kDefaultTenant[] = "default";
 
 class Caller {
  public:
@@ -20,6 +19,10 @@ class Caller {
   bool Has(v1::TokenScope scope) const;
   // Rows of every tenant are its to see.
   bool SeesAll() const { return Has(v1::ADMIN); }
+  // What it may read.
+  store::Reach reach() const { return SeesAll() ? store::Reach::All() : store::Reach::Of(tenant()); }
+  // Which files it may fetch and refer to. Workers' are those of any pass.
+  store::Reach files() const { return Has(v1::WORKER) ? store::Reach::All() : reach(); }
   // It runs passes, and nothing else.
   bool IsWorker() const { return scopes_.size() == 1 && scopes_[0] == v1::WORKER; }
   const std::string& token_id() const { return token_id_; }   // empty: let in without one
@@ -32,7 +35,7 @@ class Caller {
   friend class Access;
   Caller() = default;
 
-  inline static const std::string default_ = kDefaultTenant;
+  inline static const std::string default_ = job::kDefaultTenant;
   std::string tenant_;                   // "": of all
   std::vector<v1::TokenScope> scopes_;
   std::string token_id_, token_name_;

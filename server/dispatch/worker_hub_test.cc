@@ -58,7 +58,7 @@ struct Service {
     const auto limits = job::DefaultLimits();
     auto expanded = job::Expand(limits, request.mutable_graph());
     REQUIRE(expanded.ok());
-    auto accepted = jobs.Submit(request, *expanded, limits);
+    auto accepted = jobs.Submit(request, *expanded, limits, {"default", store::Reach::All()});
     REQUIRE(accepted.ok());
     while (*steps.PlanReady() > 0) {
     }
@@ -199,7 +199,7 @@ TEST_CASE("several GPUs of a class measure at once, one pass each; one that is n
 
   // The database knows too, and forgets when the worker says so.
   v1::ServiceDescription described;
-  REQUIRE(store::JobReads(s.database.get()).Describe(&described).ok());
+  REQUIRE(store::JobReads(s.database.get()).Describe(&described, store::Reach::All()).ok());
   int unhealthy = 0;
   for (const auto& device : described.workers(0).info().devices())
     unhealthy += device.unhealthy() == "4 new uncorrectable ECC errors";

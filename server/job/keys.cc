@@ -6,6 +6,7 @@
 #include <map>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -88,14 +89,22 @@ CacheKey MakeCacheKey(const KeyInputs& inputs) {
       absl::StrAppend(&outputs, Framed(output.name()), Framed(output.path()));
   }
   add("outputs", outputs);
+  if (inputs.tenant != kDefaultTenant) add("tenant", std::string(inputs.tenant));
 
   std::string all = Framed(framed);
   for (const auto& component : key.components)
     absl::StrAppend(&all, Framed(component.name()), Framed(component.value()));
   key.digest = Sha256(all);
-  key.subject = absl::StrCat(workload.argv().empty() ? "" : workload.argv(0), " ",
-                             inputs.spec.backend(), " ", inputs.kind);
+  key.subject = KeySubject(inputs.tenant, workload.argv().empty() ? "" : workload.argv(0), inputs.spec.backend(),
+                           inputs.kind);
   return key;
+}
+
+std::string KeySubject(absl::string_view tenant, absl::string_view program, absl::string_view backend,
+                       absl::string_view kind) {
+  // A program may be called anything, but not pass for another tenant's.
+  const bool plain = tenant == kDefaultTenant && !absl::StartsWith(program, "\x1f");
+  return absl::StrCat(plain ? "" : absl::StrCat("\x1f", tenant, "\x1f"), program, " ", backend, " ", kind);
 }
 
 }  // namespace sextant::job

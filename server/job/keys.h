@@ -9,6 +9,9 @@
 
 namespace sextant::job {
 
+// The name space of whoever has none of its own.
+inline constexpr char kDefaultTenant[] = "default";
+
 // A key and what it was made of, component by component, so that a miss can be explained.
 struct CacheKey {
   std::string digest;                          // SHA-256 over the components in order
@@ -25,7 +28,12 @@ struct KeyInputs {
   absl::string_view machine_class;
   absl::string_view salt;
   const google::protobuf::RepeatedPtrField<v1::Output>* outputs = nullptr;
+  absl::string_view tenant = kDefaultTenant;   // whose results: keys of two tenants are never the same
 };
+// CacheKey.subject of this program's passes.
+std::string KeySubject(absl::string_view tenant, absl::string_view program, absl::string_view backend,
+                       absl::string_view kind);
+
 CacheKey MakeCacheKey(const KeyInputs& inputs);
 
 // SHA-256 of `bytes`, raw.

@@ -158,7 +158,7 @@ absl::StatusOr<PlannedPasses> PlanRun(const PlanContext& context, const v1::Task
     }
   }
   planned.key = MakeCacheKey({workload, spec, KindOf(task), offer->tool_digest(), machine_class,
-                              context.salt, &task.outputs()});
+                              context.salt, &task.outputs(), context.tenant});
   planned.spec = std::move(spec);
   return planned;
 }

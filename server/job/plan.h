@@ -22,6 +22,7 @@ struct PlannedPasses {
 struct PlanContext {
   std::vector<v1::WorkerInfo> workers;   // known, best first: live before dead
   std::string salt;
+  std::string tenant = kDefaultTenant;
 };
 
 // The passes of `task`, whose workload's inputs are resolved. FAILED_PRECONDITION: no known worker

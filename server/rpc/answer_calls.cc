@@ -61,7 +61,7 @@ grpc::ServerUnaryReactor* SextantService::Query(grpc::CallbackServerContext* con
                                                 v1::QueryResponse* response) {
   return Answer(door_, context, "Query", slow_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_(caller).query->Run(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).query->Run(*request, caller.reach()));
     return absl::OkStatus();
   });
 }
@@ -91,7 +91,7 @@ grpc::ServerUnaryReactor* SextantService::DescribeService(
     }
     *response->mutable_caller() = caller.ToProto();
     response->set_needs_token(door_.access->require_tokens());
-    return rooms_(caller).reads->Describe(response);
+    return rooms_(caller).reads->Describe(response, caller.reach());
   });
 }
 

@@ -6,6 +6,17 @@
 #include "server/rpc/sextant_service.h"
 
 namespace sextant::rpc {
+namespace {
+
+// Where anybody may call, what each says he is has a quota; else tenants have, and who sees all has none.
+store::BlobKeeper KeeperFor(const access::Caller& caller, const v1::ServiceLimits& limits,
+                            const std::string& submitter) {
+  if (caller.open()) return {"", submitter, limits.blob_quota_bytes()};
+  if (caller.files().all()) return {"", submitter, 0};
+  return {caller.tenant(), submitter, limits.blob_quota_bytes()};
+}
+
+}  // namespace
 
 grpc::ServerUnaryReactor* SextantService::FindMissingBlobs(
     grpc::CallbackServerContext* context, const v1::FindMissingBlobsRequest* request,
@@ -13,7 +24,7 @@ grpc::ServerUnaryReactor* SextantService::FindMissingBlobs(
   return Answer(door_, context, "FindMissingBlobs", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
     ASSIGN_OR_RETURN(auto missing, rooms_(caller).blobs->Missing(
-        {request->digests().begin(), request->digests().end()}));
+        {request->digests().begin(), request->digests().end()}, caller.files()));
     for (std::string& digest : missing) response->add_missing(std::move(digest));
     return absl::OkStatus();
   });
@@ -24,14 +35,15 @@ grpc::ServerUnaryReactor* SextantService::ListBlobs(grpc::CallbackServerContext*
                                                     v1::ListBlobsResponse* response) {
   return Answer(door_, context, "ListBlobs", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_(caller).blobs->List(*request));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).blobs->List(*request, caller.reach(), KeeperFor(caller, limits(), "").quota_bytes));
     return absl::OkStatus();
   });
 }
 
 namespace {
 
-absl::Status ReceiveBlobs(store::BlobStore* blobs, grpc::ServerReader<v1::UploadBlobsRequest>* reader,
+absl::Status ReceiveBlobs(store::BlobStore* blobs, const access::Caller& caller,
+                          const v1::ServiceLimits& limits, grpc::ServerReader<v1::UploadBlobsRequest>* reader,
                           v1::UploadBlobsResponse* response) {
   v1::UploadBlobsRequest message;
   std::unique_ptr<store::BlobWriter> writer;   // of the blob under way
@@ -41,7 +53,8 @@ absl::Status ReceiveBlobs(store::BlobStore* blobs, grpc::ServerReader<v1::Upload
     if (writer == nullptr) {
       if (message.digest().empty())
         return absl::InvalidArgumentError("digest: required in the first message of each blob");
-      ASSIGN_OR_RETURN(writer, blobs->Write(message.digest(), message.size_bytes(), submitter));
+      ASSIGN_OR_RETURN(writer, blobs->Write(message.digest(), message.size_bytes(),
+                                            KeeperFor(caller, limits, submitter)));
     } else if (!message.digest().empty()) {
       return absl::InvalidArgumentError(
           "digest: another blob begins before a message with `last` ended the one under way");
@@ -68,7 +81,7 @@ grpc::Status SextantService::UploadBlobs(grpc::ServerContext* context,
                                          grpc::ServerReader<v1::UploadBlobsRequest>* reader,
                                          v1::UploadBlobsResponse* response) {
   return Timed(door_, context, "UploadBlobs", nullptr, [&](const access::Caller& caller) {
-    return ReceiveBlobs(rooms_(caller).blobs, reader, response);
+    return ReceiveBlobs(rooms_(caller).blobs, caller, limits(), reader, response);
   });
 }
 
@@ -79,7 +92,7 @@ grpc::Status SextantService::GetBlob(grpc::ServerContext* context,
     RETURN_IF_ERROR(Check(limits(), *request));
     bool first = true;
     return rooms_(caller).blobs->Read(
-        request->digest(), request->offset(), request->length(),
+        caller.files(), request->digest(), request->offset(), request->length(),
         [&](std::string_view data, uint64_t size_bytes) -> absl::Status {
           v1::GetBlobResponse message;
           message.set_data(data.data(), data.size());

@@ -17,7 +17,8 @@ grpc::ServerUnaryReactor* SextantService::SubmitJob(grpc::CallbackServerContext*
     v1::SubmitJobRequest filled = *request;
     if (filled.submitter().empty()) filled.set_submitter("anonymous");
     ASSIGN_OR_RETURN(const auto graph, job::Expand(limits(), filled.mutable_graph()));
-    ASSIGN_OR_RETURN(const auto accepted, rooms_(caller).jobs->Submit(filled, graph, limits()));
+    ASSIGN_OR_RETURN(const auto accepted, rooms_(caller).jobs->Submit(
+        filled, graph, limits(), {caller.tenant(), caller.files()}));
     rooms_(caller).engine->Wake();
     response->set_job_id(accepted.job_id);
     response->set_existing(accepted.existing);
@@ -32,7 +33,7 @@ grpc::ServerUnaryReactor* SextantService::PlanJob(grpc::CallbackServerContext* c
     RETURN_IF_ERROR(Check(limits(), *request));
     v1::JobGraph filled = request->graph();
     ASSIGN_OR_RETURN(const auto graph, job::Expand(limits(), &filled));
-    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->PreviewPlan(filled, graph));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->PreviewPlan(filled, graph, caller.tenant()));
     return absl::OkStatus();
   });
 }
@@ -44,7 +45,7 @@ grpc::ServerUnaryReactor* SextantService::AddTasks(grpc::CallbackServerContext* 
     RETURN_IF_ERROR(Check(limits(), *request));
     v1::AddTasksRequest filled = *request;
     ASSIGN_OR_RETURN(const auto graph, job::ExpandAdded(limits(), filled.mutable_tasks()));
-    ASSIGN_OR_RETURN(*response, rooms_(caller).jobs->AddTasks(filled, graph, limits()));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).jobs->AddTasks(filled, graph, limits(), caller.files()));
     rooms_(caller).engine->Wake();
     return absl::OkStatus();
   });
@@ -89,7 +90,7 @@ grpc::ServerUnaryReactor* SextantService::ListJobs(grpc::CallbackServerContext* 
                                                    v1::ListJobsResponse* response) {
   return Answer(door_, context, "ListJobs", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->List(*request, limits().max_page_size()));
+    ASSIGN_OR_RETURN(*response, rooms_(caller).reads->List(*request, limits().max_page_size(), caller.reach()));
     return absl::OkStatus();
   });
 }
@@ -111,7 +112,7 @@ grpc::ServerUnaryReactor* SextantService::CompleteTask(grpc::CallbackServerConte
                                                        v1::TaskInfo* response) {
   return Answer(door_, context, "CompleteTask", quick_, request, response, [=, this](const access::Caller& caller) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
-    RETURN_IF_ERROR(rooms_(caller).jobs->CompleteExternal(*request));
+    RETURN_IF_ERROR(rooms_(caller).jobs->CompleteExternal(*request, caller.files()));
     rooms_(caller).engine->Wake();
     ASSIGN_OR_RETURN(*response, rooms_(caller).reads->Task(request->job_id(), request->task()));
     return absl::OkStatus();

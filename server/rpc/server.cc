@@ -132,7 +132,7 @@ std::shared_ptr<grpc::Channel> Server::InProcess() {
 Metrics::Sample Server::Sample() {
   Metrics::Sample sample;
   v1::ServiceDescription now;
-  sample.database_up = rooms_.reads->Describe(&now).ok();
+  sample.database_up = rooms_.reads->Describe(&now, store::Reach::All()).ok();
   sample.ready_passes = now.ready_passes();
   sample.running_passes = now.running_passes();
   sample.duplicate_commits = now.duplicate_commits();

@@ -28,16 +28,19 @@ class TestService {
         database_(Open(conninfo_)),
         jobs_(database_.get()),
         reads_(database_.get()),
-        queue_(database_.get()),
-        steps_(database_.get()),
+        queue_(database_.get(), {.running_devices = limits.max_running_devices_per_tenant(),
+                                .stored_bytes = require_tokens ? limits.blob_quota_bytes() : 0,
+                                .fresh = absl::ZeroDuration()}),
+        steps_(database_.get(), limits.max_queued_passes_per_tenant()),
         blobs_(database_.get(), limits),
         traces_(database_.get()),
         query_({store::TestCluster::AsReader(conninfo_)}, limits),
         tokens_(database_.get()),
+        tenants_(database_.get()),
         quotas_(database_.get(), limits),
         audit_(database_.get()),
         ledger_(&audit_, &tokens_, {.gather = absl::Milliseconds(5)}),
-        access_({&tokens_, &ledger_}, {.require_tokens = require_tokens, .limits = limits}),
+        access_({&tokens_, &tenants_, &ledger_}, {.require_tokens = require_tokens, .limits = limits, .fresh = absl::ZeroDuration()}),
         watches_(&reads_),
         workers_(&queue_, {.lease_s = limits.worker_lease_s(),
                            .passing = [this](const v1::Event& e) { watches_.Passing(e); }}),
@@ -133,6 +136,7 @@ class TestService {
   store::TraceStore traces_;
   store::QueryRunner query_;
   store::TokenStore tokens_;
+  store::TenantStore tenants_;
   store::QuotaStore quotas_;
   store::AuditStore audit_;
   access::Ledger ledger_;
@@ -173,8 +177,10 @@ inline v1::SubmitJobRequest ProfileJob(const std::string& request_id, int passes
 // A worker without programs: attaches, and leaves what the test says.
 class FakeWorker {
  public:
-  FakeWorker(v1::Workers::Stub* stub, const std::string& name)
-      : stub_(stub), name_(name), stream_(stub->Attach(&context_)) {
+  FakeWorker(v1::Workers::Stub* stub, const std::string& name, const std::string& token = "")
+      : stub_(stub), name_(name), token_(token) {
+    Sign(&context_);
+    stream_ = stub->Attach(&context_);
     v1::WorkerState state;
     v1::WorkerInfo* info = state.mutable_info();
     info->set_name(name);
@@ -213,6 +219,7 @@ class FakeWorker {
   v1::TraceReceipt Upload(const v1::Assignment& assignment,
                           const std::vector<chunk::EncodedChunk>& chunks) {
     grpc::ClientContext context;
+    Sign(&context);
     v1::TraceReceipt receipt;
     auto writer = stub_->UploadTrace(&context, &receipt);
     for (size_t i = 0; i < chunks.size(); ++i) {
@@ -242,15 +249,22 @@ class FakeWorker {
     result->set_trace_digest(receipt.trace_digest());
     result->set_events(receipt.events());
     v1::CommitPassesResponse response;
-    const grpc::Status status = Call(*stub_, &v1::Workers::Stub::CommitPasses, request, &response);
+    grpc::ClientContext context;
+    Sign(&context);
+    const grpc::Status status = stub_->CommitPasses(&context, request, &response);
     INFO(status.error_message());
     REQUIRE(status.ok());
     return response;
   }
 
  private:
+  void Sign(grpc::ClientContext* context) const {
+    if (!token_.empty()) context->AddMetadata("authorization", "Bearer " + token_);
+  }
+
   v1::Workers::Stub* const stub_;
   const std::string name_;
+  const std::string token_;   // empty: none is shown
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::WorkerState, v1::DesiredState>> stream_;
   std::vector<v1::Assignment> assigned_;

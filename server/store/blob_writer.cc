@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "proto/status/status.h"
+#include "server/store/holdings.h"
 #include "server/store/pq.h"
 
 namespace sextant::store {
@@ -38,14 +39,12 @@ absl::Status Repeat(absl::FunctionRef<absl::Status()> transaction) {
 }  // namespace
 
 BlobWriter::BlobWriter(Database* database, std::string digest, uint64_t size_bytes,
-                       std::string submitter, uint64_t max_chunk_bytes, uint64_t quota_bytes,
-                       bool already_there)
+                       BlobKeeper keeper, uint64_t max_chunk_bytes, bool already_there)
     : database_(database),
       digest_(std::move(digest)),
       size_bytes_(size_bytes),
-      submitter_(std::move(submitter)),
+      keeper_(std::move(keeper)),
       max_chunk_bytes_(max_chunk_bytes),
-      quota_bytes_(quota_bytes),
       already_there_(already_there) {
   SHA256_Init(&sha_);
 }
@@ -120,13 +119,13 @@ absl::Status BlobWriter::Commit() {
     const bool has_rest = !buffer_.empty();
     if (has_rest) ExecPrepared(tx, kInsertChunk, upload_id_, chunks_, Bytes(buffer_));
     const pqxx::row blob = ExecPrepared(tx, kInsertBlob, Bytes(digest_),
-                                        static_cast<int64_t>(size_bytes_), upload_id_, submitter_)
+                                        static_cast<int64_t>(size_bytes_), upload_id_, keeper_.submitter)
                                .at(0);
     const bool ours = blob[0].as<int64_t>() == upload_id_;
     if (!ours) {
       // Somebody finished the same bytes first: theirs stay, ours go.
       ExecPrepared(tx, kDeleteChunks, upload_id_);
-      return absl::OkStatus();
+      return HoldForTenant(tx);
     }
     if (!blob[1].as<bool>()) return absl::OkStatus();  // we did already, its reply was lost
     const pqxx::row stored = ExecPrepared(tx, kStored, upload_id_).at(0);
@@ -136,15 +135,22 @@ absl::Status BlobWriter::Commit() {
           "the upload was taken for abandoned and removed: send the blob again");
     }
     const auto used =
-        ExecPrepared(tx, kCharge, submitter_, static_cast<int64_t>(size_bytes_)).at(0).at(0);
-    if (used.as<uint64_t>() > quota_bytes_) {
+        ExecPrepared(tx, kCharge, keeper_.submitter, static_cast<int64_t>(size_bytes_)).at(0).at(0);
+    if (!keeper_.tenant.empty()) return HoldForTenant(tx);
+    if (keeper_.quota_bytes > 0 && used.as<uint64_t>() > keeper_.quota_bytes) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("blob_quota_bytes: the blob of ", size_bytes_, " bytes makes ", submitter_,
-                       " use ", used.as<uint64_t>(), " of ", quota_bytes_,
+          absl::StrCat("blob_quota_bytes: the blob of ", size_bytes_, " bytes makes ", keeper_.submitter,
+                       " use ", used.as<uint64_t>(), " of ", keeper_.quota_bytes,
                        "; wait until unused blobs are removed, or ask for a larger quota"));
     }
     return absl::OkStatus();
   });
+}
+
+absl::Status BlobWriter::HoldForTenant(pqxx::transaction_base& tx) {
+  if (keeper_.tenant.empty()) return absl::OkStatus();
+  Hold(tx, {{keeper_.tenant, keeper_.submitter, {digest_}, {}}});
+  return CheckStored(tx, keeper_.tenant, keeper_.quota_bytes, 0);
 }
 
 void BlobWriter::TakeBack() {

@@ -59,12 +59,12 @@ TEST_CASE("a blob comes back as it was sent, whole and in parts") {
   Scene scene;
   for (const size_t size : {0, 1, 1 << 20, (1 << 20) + 1, 3 << 20, (5 << 19) + 7}) {
     const std::string bytes = Pattern(size), digest = Sha(bytes);
-    auto writer = *scene.blobs.Write(digest, size, "ann");
+    auto writer = *scene.blobs.Write(digest, size, {"", "ann", scene.limits.blob_quota_bytes()});
     for (size_t at = 0; at < size; at += 700'000)
       REQUIRE(writer->Write(std::string_view(bytes).substr(at, 700'000)).ok());
-    CHECK_FALSE(scene.blobs.Missing({digest})->empty());
+    CHECK_FALSE(scene.blobs.Missing({digest}, Reach::All())->empty());
     REQUIRE(writer->Finish() == absl::OkStatus());
-    CHECK(scene.blobs.Missing({digest})->empty());
+    CHECK(scene.blobs.Missing({digest}, Reach::All())->empty());
     CHECK(*scene.blobs.ReadAll(digest, size) == bytes);
     if (size < 2) continue;
     for (const auto& [offset, length] : {std::pair<uint64_t, uint64_t>{0, 1},
@@ -73,7 +73,7 @@ TEST_CASE("a blob comes back as it was sent, whole and in parts") {
                                          {size / 3, size / 2},
                                          {size, 0}}) {
       std::string part;
-      CHECK(scene.blobs.Read(digest, offset, length, [&](std::string_view data, uint64_t whole) {
+      CHECK(scene.blobs.Read(Reach::All(), digest, offset, length, [&](std::string_view data, uint64_t whole) {
         CHECK(whole == size);
         part.append(data);
         return absl::OkStatus();
@@ -82,7 +82,7 @@ TEST_CASE("a blob comes back as it was sent, whole and in parts") {
     }
   }
   CHECK(scene.blobs.ReadAll(Sha("?"), 10).status().code() == absl::StatusCode::kNotFound);
-  CHECK(scene.blobs.Read(Sha(""), 1, 0, [](auto, auto) { return absl::OkStatus(); }).code() ==
+  CHECK(scene.blobs.Read(Reach::All(), Sha(""), 1, 0, [](auto, auto) { return absl::OkStatus(); }).code() ==
         absl::StatusCode::kOutOfRange);
   CHECK(scene.blobs.ReadAll(Sha(Pattern(1 << 20)), 10).status().code() ==
         absl::StatusCode::kResourceExhausted);
@@ -92,7 +92,7 @@ TEST_CASE("bytes that are not what was announced are refused and leave nothing")
   Scene scene;
   const std::string bytes = Pattern(3 << 20);
   auto send = [&](const std::string& digest, uint64_t size) {
-    auto writer = *scene.blobs.Write(digest, size, "ann");
+    auto writer = *scene.blobs.Write(digest, size, {"", "ann", scene.limits.blob_quota_bytes()});
     for (size_t at = 0; at < bytes.size(); at += 1 << 20) {
       if (auto status = writer->Write(bytes.substr(at, 1 << 20)); !status.ok()) return status;
     }
@@ -105,11 +105,11 @@ TEST_CASE("bytes that are not what was announced are refused and leave nothing")
   CHECK(absl::StartsWith(send(Sha(bytes), bytes.size() - 1).message(), "data: "));
   CHECK(scene.Number("SELECT count(*) FROM blob_chunks") == 0);
   CHECK(scene.Number("SELECT count(*) FROM blobs") == 0);
-  CHECK(scene.blobs.Write("short", 1, "ann").status().code() == absl::StatusCode::kInvalidArgument);
-  CHECK(scene.blobs.Missing({"short"}).status().code() == absl::StatusCode::kInvalidArgument);
-  CHECK(scene.blobs.Write(Sha("x"), scene.limits.max_blob_bytes() + 1, "ann").status().code() ==
+  CHECK(scene.blobs.Write("short", 1, {"", "ann", scene.limits.blob_quota_bytes()}).status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(scene.blobs.Missing({"short"}, Reach::All()).status().code() == absl::StatusCode::kInvalidArgument);
+  CHECK(scene.blobs.Write(Sha("x"), scene.limits.max_blob_bytes() + 1, {"", "ann", scene.limits.blob_quota_bytes()}).status().code() ==
         absl::StatusCode::kResourceExhausted);
-  auto writer = *scene.blobs.Write(Sha("x"), 4 << 20, "ann");
+  auto writer = *scene.blobs.Write(Sha("x"), 4 << 20, {"", "ann", scene.limits.blob_quota_bytes()});
   CHECK(absl::StrContains(writer->Write(Pattern((1 << 20) + 1)).message(), "max_blob_chunk_bytes"));
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("of concurrent uploads of the same bytes one is kept") {
   CHECK(scene.Number("SELECT count(*) FROM blob_chunks") == 3);
   CHECK(scene.Number("SELECT bytes FROM blob_usage WHERE submitter = 'ann'") == 2'500'000);
   CHECK(*scene.blobs.ReadAll(digest, 1 << 30) == bytes);
-  auto again = *scene.blobs.Write(digest, bytes.size(), "bob");
+  auto again = *scene.blobs.Write(digest, bytes.size(), {"", "bob", scene.limits.blob_quota_bytes()});
   CHECK(again->already_there());
   CHECK(again->Finish().ok());
   CHECK(scene.Number("SELECT count(*) FROM blob_usage") == 1);
@@ -136,8 +136,8 @@ TEST_CASE("a quota is kept, also by uploads that began before it was used up") {
   scene.limits.set_blob_quota_bytes(1000);
   BlobStore blobs(scene.database.get(), scene.limits);
   const std::string first = Pattern(600, 1), second = Pattern(600, 2);
-  auto a = *blobs.Write(Sha(first), 600, "ann");
-  auto b = *blobs.Write(Sha(second), 600, "ann");
+  auto a = *blobs.Write(Sha(first), 600, {"", "ann", scene.limits.blob_quota_bytes()});
+  auto b = *blobs.Write(Sha(second), 600, {"", "ann", scene.limits.blob_quota_bytes()});
   CHECK(a->Write(first).ok());
   CHECK(b->Write(second).ok());
   CHECK(a->Finish().ok());
@@ -170,25 +170,25 @@ TEST_CASE("lists come in pages with what is used") {
   v1::ListBlobsRequest request;
   request.set_page_size(2);
   request.set_submitter("ann");
-  auto page = *scene.blobs.List(request);
+  auto page = *scene.blobs.List(request, Reach::All(), 7);
   CHECK(page.blobs_size() == 2);
   CHECK(page.more());
   CHECK(page.used_bytes() == 30);
-  CHECK(page.quota_bytes() == scene.limits.blob_quota_bytes());
+  CHECK(page.quota_bytes() == 7);
   CHECK(page.blobs(0).created_unix_ns() > 1'600'000'000'000'000'000u);
   request.set_after_digest(page.blobs(1).digest());
-  page = *scene.blobs.List(request);
+  page = *scene.blobs.List(request, Reach::All(), 7);
   CHECK(page.blobs_size() == 1);
   CHECK_FALSE(page.more());
   request.Clear();
-  CHECK(scene.blobs.List(request)->used_bytes() == 50);
+  CHECK(scene.blobs.List(request, Reach::All(), 7)->used_bytes() == 50);
 }
 
 TEST_CASE("garbage is what nobody finished, and what nobody used since the oldest job began") {
   Scene scene;
   for (const char* name : {"old", "used", "new"})
     REQUIRE(scene.blobs.Put(Sha(name), name, "ann").ok());
-  auto half = *scene.blobs.Write(Sha("half"), 5 << 20, "ann");
+  auto half = *scene.blobs.Write(Sha("half"), 5 << 20, {"", "ann", scene.limits.blob_quota_bytes()});
   for (int i = 0; i < 3; ++i) REQUIRE(half->Write(Pattern(1 << 20)).ok());
   const int64_t half_rows = scene.Number("SELECT count(*) FROM blob_chunks") - 3;
   CHECK(half_rows == 2);
@@ -214,7 +214,7 @@ TEST_CASE("garbage is what nobody finished, and what nobody used since the oldes
     const auto removed = *scene.blobs.CollectGarbage({});
     CHECK(removed.blobs == 1);
     CHECK(removed.bytes == 3);
-    CHECK(*scene.blobs.Missing({Sha("old"), Sha("used"), Sha("new")}) ==
+    CHECK(*scene.blobs.Missing({Sha("old"), Sha("used"), Sha("new")}, Reach::All()) ==
           std::vector<std::string>{Sha("old")});
     CHECK(scene.Number("SELECT bytes FROM blob_usage") == 7);
   }

@@ -1,4 +1,5 @@
 // QueueStore::Commit: the one way a pass's result enters the database.
+#include <deque>
 #include <map>
 #include <set>
 
@@ -7,6 +8,7 @@
 #include "proto/status/status.h"
 #include "server/job/hang.h"
 #include "server/job/retry.h"
+#include "server/store/holdings.h"
 #include "server/store/job_change.h"
 #include "server/store/pass_moves.h"
 #include "server/store/pq.h"
@@ -33,13 +35,13 @@ class CommitBatch {
  public:
   // One response for each request.
   CommitBatch(pqxx::transaction_base& tx, const CommitRequests& requests,
-              std::vector<v1::CommitPassesResponse>* responses)
-      : tx_(tx) {
+              std::vector<v1::CommitPassesResponse>* responses, bool bounded, uint64_t stored_bytes)
+      : tx_(tx), bounded_(bounded), stored_bytes_(stored_bytes) {
     for (size_t i = 0; i < requests.size(); ++i) {
       for (const auto& commit : requests[i]->commits()) {
         auto* outcome = (*responses)[i].add_outcomes();
         *outcome->mutable_pass() = commit.pass();
-        items_.push_back({&commit, &requests[i]->worker(), outcome, nullptr});
+        items_.push_back({&commit, &requests[i]->worker(), outcome, nullptr, &commit.result()});
       }
     }
   }
@@ -52,7 +54,9 @@ class CommitBatch {
     FindHeld();
     CheckReferences();
     ExplainOthers();
+    if (bounded_) RefuseOverQuota(change);
     WriteFinal(change);
+    HoldResults(change);
     WriteRetries(change);
     CountSpoiled();
     CountPassEnds(change, ends_);
@@ -66,9 +70,10 @@ class CommitBatch {
     const std::string* worker;
     Outcome* outcome;
     const Known* known;  // null: there is nothing to write for it
+    const v1::PassResult* left;
 
     int64_t pass_id() const { return commit->pass().pass_id(); }
-    const v1::PassResult& result() const { return commit->result(); }
+    const v1::PassResult& result() const { return *left; }
     bool Retries() const {
       return result().has_failure() &&
              job::RunsAgain(result().failure().cause(), known->attempts, known->max_attempts);
@@ -260,6 +265,47 @@ class CommitBatch {
                    failed.Finish());
   }
 
+  // What a tenant has no room for is not kept, and its pass fails for it.
+  void RefuseOverQuota(const JobChange& change) {
+    std::map<std::string, uint64_t> more;   // by tenant
+    for (auto& item : items_) {
+      if (item.known == nullptr || item.Retries()) continue;
+      if (item.result().trace_digest().empty() && item.result().artifacts().empty()) continue;
+      const std::string& tenant = change.tenant(item.known->job_id);
+      uint64_t bytes = 0;
+      for (const auto& artifact : item.result().artifacts()) bytes += artifact.size_bytes();
+      const absl::Status status = CheckStored(tx_, tenant, stored_bytes_, more[tenant] + bytes);
+      if (status.ok()) {
+        more[tenant] += bytes;
+        continue;
+      }
+      v1::PassResult& without = refused_.emplace_back();
+      *without.mutable_exit() = item.result().exit();
+      *without.mutable_provenance() = item.result().provenance();
+      *without.mutable_failure() = MakeFailure(v1::REJECTED, "commit", std::string(status.message()));
+      item.left = &without;
+    }
+  }
+
+  // What a pass left is its job's tenant's.
+  void HoldResults(JobChange& change) {
+    std::map<int64_t, NewHoldings> by_job;
+    for (const auto& item : items_) {
+      if (item.known == nullptr || item.Retries()) continue;
+      if (item.result().trace_digest().empty() && item.result().artifacts().empty()) continue;
+      auto& holdings = by_job[item.known->job_id];
+      if (!item.result().trace_digest().empty()) holdings.traces.push_back(item.result().trace_digest());
+      for (const auto& artifact : item.result().artifacts()) holdings.blobs.push_back(artifact.digest());
+    }
+    std::vector<NewHoldings> all;
+    for (auto& [job_id, holdings] : by_job) {
+      holdings.tenant = change.tenant(job_id);
+      holdings.submitter = change.submitter(job_id);
+      all.push_back(std::move(holdings));
+    }
+    Hold(tx_, all);
+  }
+
   void WriteRetries(JobChange& change) {
     std::vector<int64_t> ids;
     for (const auto& item : items_) {
@@ -315,7 +361,10 @@ class CommitBatch {
   static constexpr int kSpoiledToQuarantine = 10;
 
   pqxx::transaction_base& tx_;
+  const bool bounded_;            // some tenant has a bound on what it holds
+  const uint64_t stored_bytes_;   // of a tenant without a quota of its own; 0: none
   std::vector<Item> items_;
+  std::deque<v1::PassResult> refused_;   // what is written instead
   std::map<int64_t, Known> held_;
   std::vector<PassEnd> ends_;
 };
@@ -327,10 +376,11 @@ absl::StatusOr<std::vector<v1::CommitPassesResponse>> QueueStore::CommitAll(
   for (const auto* request : requests)
     if (request->worker().empty())
       return absl::InvalidArgumentError("worker: must be the worker's name");
+  ASSIGN_OR_RETURN(const Bounded bounded, FindBounded());
   std::vector<v1::CommitPassesResponse> responses;
   RETURN_IF_ERROR(database_->Transact("commit", [&](pqxx::transaction_base& tx) {
     responses.assign(requests.size(), {});
-    return CommitBatch(tx, requests, &responses).Run();
+    return CommitBatch(tx, requests, &responses, bounded.stored, bounds_.stored_bytes).Run();
   }));
   return responses;
 }

@@ -55,7 +55,7 @@ absl::Status JobChange::Lock() {
   const auto rows = ExecPrepared(
       tx_,
       "SELECT job_id, state, open, fresh, submitter, salt, priority, tasks_open, tasks_failed, "
-      "tasks_cancelled, next_seq FROM jobs WHERE job_id = ANY($1::bigint[]) ORDER BY job_id "
+      "tasks_cancelled, next_seq, tenant FROM jobs WHERE job_id = ANY($1::bigint[]) ORDER BY job_id "
       "FOR UPDATE",
       JobIds());
   std::set<int64_t> found;
@@ -73,6 +73,7 @@ absl::Status JobChange::Lock() {
     job.tasks_failed = row[8].as<int>();
     job.tasks_cancelled = row[9].as<int>();
     job.next_seq = row[10].as<int64_t>();
+    job.tenant = row[11].c_str();
   }
   for (const auto& [job_id, job] : jobs_)
     if (!found.contains(job_id))

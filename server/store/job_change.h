@@ -44,6 +44,9 @@ class JobChange {
   v1::State state() const { return only().state; }
   bool open() const { return only().open; }
   bool fresh() const { return only().fresh; }
+  const std::string& tenant() const { return only().tenant; }
+  const std::string& tenant(int64_t job_id) const { return jobs_.at(job_id).tenant; }
+  const std::string& submitter(int64_t job_id) const { return jobs_.at(job_id).submitter; }
   const std::string& submitter() const { return only().submitter; }
   const std::string& salt() const { return only().salt; }
   int priority() const { return only().priority; }

@@ -23,7 +23,7 @@ std::string JobSql(const char* where) {
       "  j.tasks_failed, j.tasks_cancelled, c.passes, c.done, c.failed, c.cached, "
       "  (SELECT count(*) FROM queue q WHERE q.job_id = j.job_id AND q.state = 3), j.failure, ",
       Ns("j.created_at"), ", ", Ns("j.started_at"), ", ", Ns("j.finished_at"), ", j.deadline_s, ",
-      "  (SELECT array_agg(k || chr(31) || v) FROM jsonb_each_text(j.labels) AS l(k, v)) "
+      "  (SELECT array_agg(k || chr(31) || v) FROM jsonb_each_text(j.labels) AS l(k, v)), j.tenant "
       "FROM (SELECT * FROM jobs j ", where, ") j, LATERAL ("
       "  SELECT coalesce(sum(passes), 0) AS passes, coalesce(sum(passes_done), 0) AS done, "
       "    coalesce(sum(passes_failed), 0) AS failed, coalesce(sum(passes_cached), 0) AS cached "
@@ -61,6 +61,7 @@ v1::JobInfo ReadJob(const pqxx::row& row) {
       (*job.mutable_labels())[item.second.substr(0, cut)] = item.second.substr(cut + 1);
     }
   }
+  job.set_tenant(row[21].c_str());
   return job;
 }
 
@@ -191,7 +192,7 @@ absl::StatusOr<v1::GetJobResponse> JobReads::Get(const v1::GetJobRequest& reques
 }
 
 absl::StatusOr<v1::ListJobsResponse> JobReads::List(const v1::ListJobsRequest& request,
-                                                    uint32_t max_page_size) {
+                                                    uint32_t max_page_size, const Reach& reach) {
   const uint32_t page = PageSize(request.page_size(), 50, max_page_size);
   ArrayLiteral states, labels;
   for (int state : request.states()) states.Add(state);
@@ -205,9 +206,10 @@ absl::StatusOr<v1::ListJobsResponse> JobReads::List(const v1::ListJobsRequest& r
     const auto rows = tx.exec_params(
         JobSql("WHERE ($1::bigint = 0 OR job_id < $1::bigint) AND ($2 = '' OR submitter = $2) "
                "AND (cardinality($3::smallint[]) = 0 OR state = ANY($3::smallint[])) "
+               "AND ($6 = '' OR tenant = $6) "
                "AND labels @> jsonb_object($4::text[]) ORDER BY job_id DESC LIMIT $5"),
         request.before_job_id(), request.submitter(), states.Finish(), labels.Finish(),
-        static_cast<int>(page) + 1);
+        static_cast<int>(page) + 1, reach.sql());
     for (const auto& row : rows) {
       if (response.jobs_size() == static_cast<int>(page)) {
         response.set_more(true);
@@ -280,14 +282,15 @@ absl::StatusOr<std::vector<v1::Event>> JobReads::EventsAfter(
   return events;
 }
 
-absl::Status JobReads::Describe(v1::ServiceDescription* description) {
+absl::Status JobReads::Describe(v1::ServiceDescription* description, const Reach& reach) {
   return database_->Read("describe", [&](pqxx::transaction_base& tx) {
     description->clear_workers();
-    const auto counts = tx.exec(
+    const auto counts = tx.exec_params(
         "SELECT count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state = 3), "
         "  coalesce((SELECT sum(value) FROM counters "
-        "            WHERE name IN ('duplicate_commits', 'stale_commits')), 0), "
-        "  (SELECT max(version) FROM schema_migrations) FROM queue");
+        "            WHERE $1 = '' AND name IN ('duplicate_commits', 'stale_commits')), 0), "
+        "  (SELECT max(version) FROM schema_migrations) FROM queue WHERE $1 = '' OR tenant = $1",
+        reach.sql());
     description->set_ready_passes(counts[0][0].as<uint64_t>());
     description->set_running_passes(counts[0][1].as<uint64_t>());
     description->set_duplicate_commits(counts[0][2].as<uint64_t>());
@@ -302,7 +305,8 @@ absl::Status JobReads::Describe(v1::ServiceDescription* description) {
       worker->set_live(row[1].as<bool>());
       worker->set_last_seen_unix_ns(row[2].as<uint64_t>());
       worker->set_spoiled_passes(row[3].as<uint64_t>());
-      worker->set_quarantine(row[4].c_str());
+      worker->set_quarantine(row[4].size() == 0 || reach.all() ? row[4].c_str()
+                                                               : "set aside; administrators see why");
       worker->set_running(row[5].as<uint32_t>());
     }
     return absl::OkStatus();

@@ -13,7 +13,7 @@ struct JobRow {
   v1::State state = v1::WAITING;
   bool open = false;
   bool fresh = false;
-  std::string submitter, salt;
+  std::string tenant, submitter, salt;
   int priority = 0;
   int tasks_open = 0, tasks_failed = 0, tasks_cancelled = 0;
   int64_t next_seq = 1;

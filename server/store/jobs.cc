@@ -9,26 +9,32 @@
 #include "proto/status/status.h"
 #include "server/job/keys.h"
 #include "server/job/states.h"
+#include "server/store/holdings.h"
 #include "server/store/job_change.h"
 #include "server/store/pq.h"
+#include "server/store/quotas.h"
 #include "server/store/task_inserter.h"
 
 namespace sextant::store {
 namespace {
 
-absl::Status CheckBlobs(pqxx::transaction_base& tx, const std::vector<std::string>& digests) {
+// Blobs that a job uses: within reach, and from now on held by the job's tenant.
+absl::Status UseBlobs(const JobChange& change, const Reach& reach, pqxx::transaction_base& tx,
+                      const std::vector<std::string>& digests) {
   if (digests.empty()) return absl::OkStatus();
   ArrayLiteral array;
   for (const auto& digest : digests) array.AddBytes(digest);
   const auto missing = tx.exec_params(
       "SELECT encode(d, 'hex') FROM unnest($1::bytea[]) AS d "
-      "WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE digest = d) LIMIT 5",
-      array.Finish());
+      "WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE digest = d) OR ($2 <> '' AND NOT EXISTS "
+      "  (SELECT 1 FROM holdings WHERE tenant = $2 AND kind = 1 AND digest = d)) LIMIT 5",
+      array.Finish(), reach.sql());
   if (!missing.empty()) {
     std::string message = "blobs are missing, upload them first (FindMissingBlobs, UploadBlobs):";
     for (const auto& row : missing) absl::StrAppend(&message, " ", row[0].c_str());
     return absl::FailedPreconditionError(message);
   }
+  Hold(tx, {{change.tenant(), change.submitter(), digests, {}}});
   return absl::OkStatus();
 }
 
@@ -46,7 +52,8 @@ std::string LabelsJson(const v1::JobGraph& graph) {
 
 absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& request,
                                                     const job::ExpandedGraph& graph,
-                                                    const v1::ServiceLimits& limits) {
+                                                    const v1::ServiceLimits& limits,
+                                                    const Owner& owner) {
   if (request.request_id().empty() || request.request_id().size() > 128)
     return absl::InvalidArgumentError(
         "request_id: 1 to 128 bytes; a new one for each job, the same when the call is repeated");
@@ -62,16 +69,17 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
     const auto inserted = ExecPrepared(
         tx,
         "INSERT INTO jobs (submitter, request_id, graph_digest, name, state, open, priority, fresh, "
-        "  keep, salt, labels, deadline_s, deadline_at) "
+        "  keep, salt, labels, deadline_s, deadline_at, tenant) "
         "VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, jsonb_object($10::text[]), $11::float8, "
-        "  CASE WHEN $11::float8 > 0 THEN now() + $11::float8 * interval '1 s' END) "
-        "ON CONFLICT (submitter, request_id) DO NOTHING RETURNING job_id",
+        "  CASE WHEN $11::float8 > 0 THEN now() + $11::float8 * interval '1 s' END, $12) "
+        "ON CONFLICT (tenant, submitter, request_id) DO NOTHING RETURNING job_id",
         submitter, request.request_id(), Bytes(digest), spec.name(), spec.open(), spec.priority(),
-        spec.fresh(), spec.keep(), spec.salt(), LabelsJson(spec), spec.deadline_s());
+        spec.fresh(), spec.keep(), spec.salt(), LabelsJson(spec), spec.deadline_s(),
+        owner.tenant);
     if (inserted.empty()) {
       const auto rows = tx.exec_params(
-          "SELECT job_id, graph_digest FROM jobs WHERE submitter = $1 AND request_id = $2",
-          submitter, request.request_id());
+          "SELECT job_id, graph_digest FROM jobs WHERE submitter = $1 AND request_id = $2 AND tenant = $3",
+          submitter, request.request_id(), owner.tenant);
       if (rows.empty()) return absl::AbortedError("the job was removed meanwhile; repeat the call");
       if (FieldBytes(rows[0][1]) != digest)
         return absl::AlreadyExistsError(
@@ -81,23 +89,26 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
       return absl::OkStatus();
     }
     accepted.job_id = inserted[0][0].as<int64_t>();
-    RETURN_IF_ERROR(CheckBlobs(tx, graph.blob_digests));
     JobChange change(tx, accepted.job_id);
     JobRow row;
+    row.tenant = owner.tenant;
     row.open = spec.open();
     row.fresh = spec.fresh();
     row.submitter = submitter;
     row.salt = spec.salt();
     row.priority = spec.priority();
     change.Inserted(std::move(row));
+    RETURN_IF_ERROR(UseBlobs(change, owner.blobs, tx, graph.blob_digests));
     v1::Event event;
     event.set_what("accepted");
     event.set_state(v1::WAITING);
     event.set_message(absl::StrCat(graph.tasks.size(), " tasks"));
     change.Note(std::move(event));
+    const QueueRoom room = FindQueueRoom(tx, owner.tenant, limits.max_queued_passes_per_tenant());
+    RETURN_IF_ERROR(CheckQueued(room, owner.tenant, TaskInserter::PassesAsked(graph)));
     TaskInserter inserter(change, graph);
     inserter.Insert();
-    inserter.Start();
+    inserter.Start(room);
     change.Save();
     return absl::OkStatus();
   }));
@@ -106,7 +117,8 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
 
 absl::StatusOr<v1::AddTasksResponse> JobStore::AddTasks(const v1::AddTasksRequest& request,
                                                         const job::ExpandedGraph& graph,
-                                                        const v1::ServiceLimits& limits) {
+                                                        const v1::ServiceLimits& limits,
+                                                    const Reach& blobs) {
   if (request.request_id().empty() || request.request_id().size() > 128)
     return absl::InvalidArgumentError("request_id: 1 to 128 bytes; the same when the call is repeated");
   const std::string digest = job::TasksDigest(request.tasks());
@@ -139,7 +151,9 @@ absl::StatusOr<v1::AddTasksResponse> JobStore::AddTasks(const v1::AddTasksReques
       return absl::ResourceExhaustedError(
           absl::StrCat("tasks: the job has ", count[0][0].as<int>(), ", with these it passes "
                        "max_tasks_per_job = ", limits.max_tasks_per_job()));
-    RETURN_IF_ERROR(CheckBlobs(tx, graph.blob_digests));
+    RETURN_IF_ERROR(UseBlobs(change, blobs, tx, graph.blob_digests));
+    const QueueRoom room = FindQueueRoom(tx, change.tenant(), limits.max_queued_passes_per_tenant());
+    RETURN_IF_ERROR(CheckQueued(room, change.tenant(), TaskInserter::PassesAsked(graph)));
     TaskInserter inserter(change, graph);
     RETURN_IF_ERROR(inserter.ResolveOuter());
     const auto ids = inserter.Insert();
@@ -151,7 +165,7 @@ absl::StatusOr<v1::AddTasksResponse> JobStore::AddTasks(const v1::AddTasksReques
     event.set_what("added");
     event.set_message(absl::StrCat(ids.size(), " tasks"));
     change.Note(std::move(event));
-    inserter.Start();
+    inserter.Start(room);
     change.Save();
     tx.exec_params(
         "INSERT INTO job_requests (job_id, request_id, digest, task_ids) "
@@ -215,7 +229,7 @@ absl::Status JobStore::Cancel(const v1::CancelJobRequest& request) {
   });
 }
 
-absl::Status JobStore::CompleteExternal(const v1::CompleteTaskRequest& request) {
+absl::Status JobStore::CompleteExternal(const v1::CompleteTaskRequest& request, const Reach& blobs) {
   return database_->Transact("complete", [&](pqxx::transaction_base& tx) {
     JobChange change(tx, request.job_id());
     RETURN_IF_ERROR(change.Lock());
@@ -245,7 +259,7 @@ absl::Status JobStore::CompleteExternal(const v1::CompleteTaskRequest& request) 
       return absl::FailedPreconditionError(
           absl::StrCat("task ", request.task(), " is ", job::StateWord(state),
                        state == v1::WAITING ? "; its predecessors are not done" : ""));
-    RETURN_IF_ERROR(CheckBlobs(tx, digests));
+    RETURN_IF_ERROR(UseBlobs(change, blobs, tx, digests));
     tx.exec_params("UPDATE tasks SET artifacts = $2 WHERE task_id = $1", end.task_id,
                    Bytes(artifacts));
     if (request.failed())

@@ -9,8 +9,15 @@
 #include "sextant/v1/sextant.pb.h"
 #include "server/job/graph.h"
 #include "server/store/database.h"
+#include "server/store/reach.h"
 
 namespace sextant::store {
+
+// Whose a new job is, and which blobs it may use: what it uses becomes the tenant's.
+struct Owner {
+  std::string tenant;
+  Reach blobs;
+};
 
 class JobStore {
  public:
@@ -24,18 +31,18 @@ class JobStore {
   // another graph.
   absl::StatusOr<Accepted> Submit(const v1::SubmitJobRequest& request,
                                   const job::ExpandedGraph& graph,
-                                  const v1::ServiceLimits& limits);
+                                  const v1::ServiceLimits& limits, const Owner& owner);
 
   absl::StatusOr<v1::AddTasksResponse> AddTasks(const v1::AddTasksRequest& request,
                                                 const job::ExpandedGraph& graph,
-                                                const v1::ServiceLimits& limits);
+                                                const v1::ServiceLimits& limits, const Reach& blobs);
   absl::Status Seal(const v1::SealJobRequest& request);
 
   // Passes that were running and must be stopped are gone from the queue afterwards; workers learn
   // it by comparing.
   absl::Status Cancel(const v1::CancelJobRequest& request);
 
-  absl::Status CompleteExternal(const v1::CompleteTaskRequest& request);
+  absl::Status CompleteExternal(const v1::CompleteTaskRequest& request, const Reach& blobs);
 
   // Fails what is past its deadline. Returns how many tasks.
   absl::StatusOr<int> FailOverdue();

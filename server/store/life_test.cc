@@ -45,7 +45,7 @@ struct Service {
     request.set_submitter(submitter);
     auto expanded = job::Expand(limits, request.mutable_graph());
     if (!expanded.ok()) return expanded.status();
-    auto accepted = jobs.Submit(request, *expanded, limits);
+    auto accepted = jobs.Submit(request, *expanded, limits, {"default", Reach::All()});
     if (!accepted.ok()) return accepted.status();
     return accepted->job_id;
   }
@@ -198,7 +198,7 @@ TEST_CASE("a plan says what would run, what is cached and what nobody can run") 
     graph.set_fresh(fresh);
     const auto expanded = job::Expand(s.limits, &graph);
     REQUIRE(expanded.ok());
-    const auto preview = s.reads.PreviewPlan(graph, *expanded);
+    const auto preview = s.reads.PreviewPlan(graph, *expanded, "default");
     INFO(preview.status());
     REQUIRE(preview.ok());
     return *preview;
@@ -352,7 +352,7 @@ TEST_CASE("a thousand identical submissions at once execute exactly once") {
   CHECK(s.RunAll() == 1);
   v1::ListJobsRequest list;
   list.set_page_size(2000);
-  const auto jobs = *s.reads.List(list, 2000);
+  const auto jobs = *s.reads.List(list, 2000, Reach::All());
   CHECK(jobs.jobs_size() == 1000);
   for (const auto& job : jobs.jobs()) REQUIRE(job.state() == v1::DONE);
 }
@@ -382,7 +382,7 @@ TEST_CASE("an old epoch is refused and a repeated commit is answered alike") {
   unknown.set_pass_id(1 << 30);
   CHECK(s.Commit(unknown).outcome() == v1::UNKNOWN_PASS);
   v1::ServiceDescription description;
-  REQUIRE(s.reads.Describe(&description).ok());
+  REQUIRE(s.reads.Describe(&description, Reach::All()).ok());
   CHECK(description.duplicate_commits() == 2);
 }
 
@@ -509,17 +509,17 @@ TEST_CASE("tasks added to an open job start at once, and sealing ends it") {
   *add.mutable_tasks() = more.tasks();
   auto expanded = job::ExpandAdded(s.limits, add.mutable_tasks());
   REQUIRE(expanded.ok());
-  const auto added = s.jobs.AddTasks(add, *expanded, s.limits);
+  const auto added = s.jobs.AddTasks(add, *expanded, s.limits, Reach::All());
   REQUIRE(added.ok());
   CHECK(s.Claim(Pool::kCpu).at(0).task() == "b");
-  const auto repeated = s.jobs.AddTasks(add, *expanded, s.limits);
+  const auto repeated = s.jobs.AddTasks(add, *expanded, s.limits, Reach::All());
   CHECK(repeated->existing());
   CHECK(repeated->task_ids(1) == added->task_ids(1));
   v1::SealJobRequest seal;
   seal.set_job_id(id);
   REQUIRE(s.jobs.Seal(seal).ok());
   add.set_request_id("add-2");
-  CHECK(s.jobs.AddTasks(add, *expanded, s.limits).status().code() ==
+  CHECK(s.jobs.AddTasks(add, *expanded, s.limits, Reach::All()).status().code() ==
         absl::StatusCode::kFailedPrecondition);
 }
 
@@ -541,12 +541,12 @@ TEST_CASE("a client supplies the result of an external task") {
   v1::CompleteTaskRequest complete;
   complete.set_job_id(id);
   complete.set_task("b");
-  CHECK(s.jobs.CompleteExternal(complete).code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(s.jobs.CompleteExternal(complete, Reach::All()).code() == absl::StatusCode::kFailedPrecondition);
   complete.set_task("x");
-  CHECK(s.jobs.CompleteExternal(complete).ok());
-  CHECK(s.jobs.CompleteExternal(complete).ok());  // repeated, as after a commit in doubt
+  CHECK(s.jobs.CompleteExternal(complete, Reach::All()).ok());
+  CHECK(s.jobs.CompleteExternal(complete, Reach::All()).ok());  // repeated, as after a commit in doubt
   complete.set_failed(true);
-  CHECK(s.jobs.CompleteExternal(complete).code() == absl::StatusCode::kFailedPrecondition);
+  CHECK(s.jobs.CompleteExternal(complete, Reach::All()).code() == absl::StatusCode::kFailedPrecondition);
   CHECK(s.RunAll() == 1);
   CHECK(s.Job(id).state() == v1::DONE);
 }

@@ -213,7 +213,7 @@ void Inherit(JobChange& change, const std::vector<Follower>& orphans) {
     task.ParseFromString(FieldBytes(rows[0][0]));
     v1::PassSpec wanted;
     wanted.ParseFromString(FieldBytes(rows[0][2]));
-    const auto planned = job::PlanTask({workers, change.salt()}, task);
+    const auto planned = job::PlanTask({workers, change.salt(), change.tenant()}, task);
     if (!planned.ok()) {
       // No worker now: the sample is given up, the pass stays and is looked at again.
       ExecPrepared(change.tx(), "DELETE FROM samples WHERE pass_id = $1", orphan.pass_id);

@@ -242,14 +242,14 @@ void Enqueue(JobChange& change, const std::vector<PassToQueue>& passes) {
   // submitters take turns whatever the length of their queues.
   ExecPrepared(change.tx(),
                "INSERT INTO queue (pass_id, task_id, job_id, submitter, pool, needs, priority, "
-               "vtime, state) "
+               "vtime, state, tenant) "
                "SELECT e.pass_id, e.task_id, $1, $2, e.pool, e.needs::text[], e.priority, "
                "  (SELECT coalesce(min(vtime), 0) FROM queue WHERE state = 2) + "
-               "  (SELECT count(*) FROM queue WHERE submitter = $2 AND state = 2) + e.n - 1, 2 "
+               "  (SELECT count(*) FROM queue WHERE tenant = $8 AND submitter = $2 AND state = 2) + e.n - 1, 2, $8 "
                "FROM unnest($3::bigint[], $4::bigint[], $5::smallint[], $6::text[], $7::integer[]) "
                "  WITH ORDINALITY AS e(pass_id, task_id, pool, needs, priority, n)",
                change.job_id(), change.submitter(), pass_ids.Finish(), task_ids.Finish(),
-               pools.Finish(), needs.Finish(), priorities.Finish());
+               pools.Finish(), needs.Finish(), priorities.Finish(), change.tenant());
 }
 
 }  // namespace sextant::store

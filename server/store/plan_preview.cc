@@ -24,7 +24,7 @@ uint32_t CountCached(pqxx::transaction_base& tx, const job::PlannedPasses& plann
       .as<uint32_t>();
 }
 
-void FillCost(pqxx::transaction_base& tx, const v1::TaskSpec& task, double run_s,
+void FillCost(pqxx::transaction_base& tx, const std::string& tenant, const v1::TaskSpec& task, double run_s,
               v1::PlannedPass* pass) {
   const job::TypicalCost typical = job::TypicalCostOf(pass->spec());
   pass->set_perturbation_pct(typical.perturbation_pct);
@@ -32,7 +32,7 @@ void FillCost(pqxx::transaction_base& tx, const v1::TaskSpec& task, double run_s
   const v1::Workload* workload = job::WorkloadOf(task);
   double one_s = 0;
   if (workload != nullptr && !workload->argv().empty())
-    one_s = MeanPassSeconds(tx, workload->argv(0), pass->spec().backend(),
+    one_s = MeanPassSeconds(tx, tenant, workload->argv(0), pass->spec().backend(),
                             std::string(job::KindOf(task)));
   pass->set_cost_known(one_s > 0);
   if (one_s <= 0) one_s = run_s * typical.times_clean;
@@ -42,7 +42,8 @@ void FillCost(pqxx::transaction_base& tx, const v1::TaskSpec& task, double run_s
 }  // namespace
 
 absl::StatusOr<v1::PlanJobResponse> JobReads::PreviewPlan(const v1::JobGraph& spec,
-                                                          const job::ExpandedGraph& graph) {
+                                                          const job::ExpandedGraph& graph,
+                                                          const std::string& tenant) {
   v1::PlanJobResponse response;
   RETURN_IF_ERROR(database_->Read("preview", [&](pqxx::transaction_base& tx) {
     response.Clear();
@@ -51,11 +52,12 @@ absl::StatusOr<v1::PlanJobResponse> JobReads::PreviewPlan(const v1::JobGraph& sp
     std::vector<v1::WorkerInfo> live = LiveWorkers(tx);
     if (live.empty()) live = context.workers;
     context.salt = spec.salt();
+    context.tenant = tenant;
     for (const job::ExpandedTask& expanded : graph.tasks) {
       v1::TaskSpec task = *expanded.spec;
       if (task.has_group() || task.has_external()) continue;
       std::vector<std::string> notes;
-      const double run_s = RunSeconds(tx, task);
+      const double run_s = RunSeconds(tx, tenant, task);
       job::ExpandAuto(live, run_s, &task, &notes);
       for (const std::string& note : notes)
         response.add_notes(absl::StrCat("task ", expanded.path, ": ", note));
@@ -79,7 +81,7 @@ absl::StatusOr<v1::PlanJobResponse> JobReads::PreviewPlan(const v1::JobGraph& sp
         pass->set_pool(PoolWord(group.pool));
         if (!spec.fresh() && !group.key.digest.empty() && task.inputs().empty())
           pass->set_cached(CountCached(tx, group));
-        FillCost(tx, task, run_s, pass);
+        FillCost(tx, tenant, task, run_s, pass);
         if (pass->pool() == "device") response.set_device_s(response.device_s() + pass->cost_s());
       }
     }

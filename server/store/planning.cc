@@ -137,34 +137,35 @@ std::vector<v1::WorkerInfo> LiveWorkers(pqxx::transaction_base& tx) {
   return workers;
 }
 
-double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& program,
+double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& tenant, const std::string& program,
                        const std::string& backend, const std::string& kind) {
   const auto rows = ExecPrepared(
       tx,
       "SELECT avg(extract(epoch FROM p.finished_at - p.started_at))::float8 FROM "
       "  (SELECT cache_key FROM cache_keys WHERE subject = $1 ORDER BY created_at DESC LIMIT 20) k "
       "JOIN samples s USING (cache_key) JOIN passes p ON p.pass_id = s.pass_id WHERE p.state = 4",
-      absl::StrCat(program, " ", backend, " ", kind));
+      job::KeySubject(tenant, program, backend, kind));
   return rows[0][0].is_null() ? 0 : rows[0][0].as<double>();
 }
 
-double RunSeconds(pqxx::transaction_base& tx, const v1::TaskSpec& task) {
+double RunSeconds(pqxx::transaction_base& tx, const std::string& tenant, const v1::TaskSpec& task) {
   const v1::Workload* workload = job::WorkloadOf(task);
   if (workload == nullptr || workload->argv().empty()) return job::kTypicalRunS;
   for (const char* backend : {"run", "activity", "host", "scopes", "proton"}) {
     const double mean_s =
-        MeanPassSeconds(tx, workload->argv(0), backend, std::string(job::KindOf(task)));
+        MeanPassSeconds(tx, tenant, workload->argv(0), backend, std::string(job::KindOf(task)));
     if (mean_s > 0) return mean_s;
   }
   return job::kTypicalRunS;
 }
 
-void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
+void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers, QueueRoom room,
                std::vector<TaskToPlan> tasks) {
   const ArtifactsByTask artifacts = LoadArtifacts(change, tasks);
   job::PlanContext context;
   context.workers = workers;
   context.salt = change.salt();
+  context.tenant = change.tenant();
   std::vector<TaskEnd> failed;
   Unplanned unplanned(change);
   PassWriter writer(change);
@@ -181,13 +182,26 @@ void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
       // What it chooses is to run now; without anybody, what may run when they come back.
       std::vector<v1::WorkerInfo> live = LiveWorkers(change.tx());
       if (live.empty()) live = workers;
-      job::ExpandAuto(live, RunSeconds(change.tx(), task.spec), &task.spec, &notes);
+      job::ExpandAuto(live, RunSeconds(change.tx(), change.tenant(), task.spec), &task.spec, &notes);
     }
     auto planned = job::PlanTask(context, task.spec);
     if (!planned.ok()) {
       unplanned.Add(task, std::string(planned.status().message()));
       continue;
     }
+    uint64_t passes = 0;
+    for (const auto& group : *planned) passes += group.spec.repeat();
+    if (!room.Takes(passes)) {
+      if (passes > room.most) {
+        failed.push_back({task.task_id, v1::FAILED,
+                          MakeFailure(v1::REJECTED, "plan", QueueFull(room, change.tenant(), passes),
+                                      "ask for fewer passes in one task, or ask an administrator for more")});
+      } else {
+        unplanned.Add(task, absl::StrCat("waits for room in the queue: ", QueueFull(room, change.tenant(), passes)));
+      }
+      continue;
+    }
+    room.queued += passes;
     if (!notes.empty()) {
       v1::Event event;
       event.set_task_id(task.task_id);

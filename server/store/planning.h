@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "server/job/plan.h"
 #include "server/store/job_change.h"
+#include "server/store/quotas.h"
 
 namespace sextant::store {
 
@@ -23,16 +24,17 @@ std::vector<v1::WorkerInfo> KnownWorkers(pqxx::transaction_base& tx);
 // Those that are heard of and not in quarantine; each kind once.
 std::vector<v1::WorkerInfo> LiveWorkers(pqxx::transaction_base& tx);
 
-// How long passes of this program took here lately, in the mean; 0: none is known.
-double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& program,
+// How long passes of this program took the tenant here lately, in the mean; 0: none is known.
+double MeanPassSeconds(pqxx::transaction_base& tx, const std::string& tenant, const std::string& program,
                        const std::string& backend, const std::string& kind);
 // What the task's program takes alone, or job::kTypicalRunS.
-double RunSeconds(pqxx::transaction_base& tx, const v1::TaskSpec& task);
+double RunSeconds(pqxx::transaction_base& tx, const std::string& tenant, const v1::TaskSpec& task);
 
 // Makes the passes of each task: answered from the cache, merged with one in flight, or queued. A
-// task that no worker can run stays ready with a note and is tried again later; a task whose inputs
-// are missing fails.
-void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers,
+// task that no worker can run, or whose passes the tenant's queue does not take now, stays ready with a note
+// and is tried again later; one whose inputs are missing, or that asks for more passes than the queue ever
+// takes, fails.
+void PlanTasks(JobChange& change, const std::vector<v1::WorkerInfo>& workers, QueueRoom room,
                std::vector<TaskToPlan> tasks);
 
 }  // namespace sextant::store

@@ -63,8 +63,9 @@ std::string WithoutSemicolon(std::string sql) {
 // One query in one session.
 class Session {
  public:
-  Session(const std::string& conninfo, const Bounds& bounds)
+  Session(const std::string& conninfo, const Bounds& bounds, const Reach& reach)
       : bounds_(bounds),
+        reach_(reach),
         give_up_(absl::Now() + absl::Seconds(bounds.timeout_s)),
         connection_(conninfo),
         tx_(connection_) {}
@@ -72,6 +73,7 @@ class Session {
   absl::StatusOr<v1::QueryResponse> Run(const std::string& sql) {
     tx_.exec("SET LOCAL search_path = sextant");
     tx_.exec("SET LOCAL idle_in_transaction_session_timeout = '60s'");
+    RETURN_IF_ERROR(Narrow());
     v1::QueryResponse response;
     RETURN_IF_ERROR(Describe(sql, &response));
     LimitTime();
@@ -102,6 +104,21 @@ class Session {
   }
 
  private:
+  // What the views read, for this session.
+  absl::Status Narrow() {
+    tx_.exec(absl::StrCat("SET LOCAL sextant.tenant = ", tx_.quote(reach_.all() ? "*" : reach_.sql())));
+    if (reach_.all()) return absl::OkStatus();
+    const pqxx::result doors = tx_.exec(
+        "SELECT pg_catalog.has_function_privilege('pg_catalog.set_config(text,text,boolean)', 'EXECUTE'), "
+        "pg_catalog.current_setting('track_activities') = 'on' AND "
+        "pg_catalog.has_function_privilege('pg_catalog.pg_stat_get_activity(integer)', 'EXECUTE')");
+    if (!doors[0][0].as<bool>() && !doors[0][1].as<bool>()) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        "queries of one tenant are off: in the database of the service run, as a superuser, REVOKE EXECUTE ON "
+        "FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC; ALTER ROLE sextant_reader SET "
+        "track_activities = off");
+  }
+
   // Before every statement, because the one before may have called set_config.
   void LimitTime() {
     const int64_t left_ms = absl::ToInt64Milliseconds(give_up_ - absl::Now());
@@ -141,6 +158,7 @@ class Session {
   }
 
   const Bounds bounds_;
+  const Reach reach_;
   const absl::Time give_up_;
   Connection connection_;
   pqxx::read_transaction tx_;  // never committed
@@ -158,7 +176,8 @@ const std::vector<std::string>& QueryRunner::Views() {
   return *views;
 }
 
-absl::StatusOr<v1::QueryResponse> QueryRunner::Run(const v1::QueryRequest& request) {
+absl::StatusOr<v1::QueryResponse> QueryRunner::Run(const v1::QueryRequest& request,
+                                                   const Reach& reach) {
   if (options_.reader_conninfo.empty()) {
     return absl::FailedPreconditionError(
         "queries are off: give the server the connection string of the role sextant_reader");
@@ -193,7 +212,7 @@ absl::StatusOr<v1::QueryResponse> QueryRunner::Run(const v1::QueryRequest& reque
     --running_;
   };
   try {
-    Session session(options_.reader_conninfo, bounds);
+    Session session(options_.reader_conninfo, bounds, reach);
     ASSIGN_OR_RETURN(v1::QueryResponse response, session.Run(WithoutSemicolon(request.sql())));
     response.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
     return response;

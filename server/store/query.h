@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "sextant/v1/sextant.pb.h"
+#include "server/store/reach.h"
 
 namespace sextant::store {
 
@@ -32,7 +33,9 @@ class QueryRunner {
   // error, see QueryResponse. INVALID_ARGUMENT "sql: line L, column C: …"; PERMISSION_DENIED names
   // the views that may be read; DEADLINE_EXCEEDED names query_max_s; RESOURCE_EXHAUSTED: memory,
   // temporary files, or too many queries at once.
-  absl::StatusOr<v1::QueryResponse> Run(const v1::QueryRequest& request);
+  // The views show what is within reach. FAILED_PRECONDITION: less than all, where the database would let the
+  // statement change that.
+  absl::StatusOr<v1::QueryResponse> Run(const v1::QueryRequest& request, const Reach& reach);
 
   // The names of the documented views.
   static const std::vector<std::string>& Views();

@@ -34,13 +34,14 @@ struct Scene {
         database(TestDatabase::New()),
         runner({TestCluster::AsReader(database->conninfo())}, limits) {}
   absl::StatusOr<v1::QueryResponse> Query(const std::string& sql, uint32_t max_rows = 0,
-                                          uint64_t max_bytes = 0, double timeout_s = 0) {
+                                          uint64_t max_bytes = 0, double timeout_s = 0,
+                                          const Reach& reach = Reach::All()) {
     v1::QueryRequest request;
     request.set_sql(sql);
     request.set_max_rows(max_rows);
     request.set_max_bytes(max_bytes);
     request.set_timeout_s(timeout_s);
-    return runner.Run(request);
+    return runner.Run(request, reach);
   }
   // Cells joined by "|", rows by "\n"; or the error.
   std::string Text(const std::string& sql) {
@@ -317,9 +318,88 @@ TEST_CASE("without a reader's connection, and without a server, the answer says 
   const v1::ServiceLimits limits = job::DefaultLimits();
   v1::QueryRequest request;
   request.set_sql("SELECT 1");
-  CHECK(QueryRunner({}, limits).Run(request).status().code() == StatusCode::kFailedPrecondition);
-  CHECK(QueryRunner({"host=/nonexistent"}, limits).Run(request).status().code() ==
+  CHECK(QueryRunner({}, limits).Run(request, Reach::All()).status().code() == StatusCode::kFailedPrecondition);
+  CHECK(QueryRunner({"host=/nonexistent"}, limits).Run(request, Reach::All()).status().code() ==
         StatusCode::kUnavailable);
+}
+
+// What a tenant without anything may learn of the job of tenant "default" that Fill made.
+struct Stranger : Scene {
+  Stranger() { Fill(); }
+  absl::StatusOr<v1::QueryResponse> Ask(const std::string& sql) {
+    return Query(sql, 0, 0, 0, Reach::Of("other"));
+  }
+};
+
+TEST_CASE("a tenant sees its own rows in every view, and none of another's") {
+  Stranger scene;
+  for (const std::string& view : QueryRunner::Views()) {
+    INFO(view);
+    const auto rows = scene.Ask(absl::StrCat("SELECT * FROM ", view));
+    REQUIRE(rows.status() == absl::OkStatus());
+    CHECK(rows->rows_size() == (view == "workers" ? 1 : 0));
+  }
+  const auto own = scene.Query("SELECT job_id, tenant FROM jobs", 0, 0, 0, Reach::Of("default"));
+  REQUIRE(own.status() == absl::OkStatus());
+  REQUIRE(own->rows_size() == 1);
+  CHECK(own->rows(0).cells(1).text() == "default");
+  CHECK(scene.Query("SELECT * FROM counters", 0, 0, 0, Reach::Of("default"))->rows_size() == 1);
+  CHECK(scene.Query("SELECT * FROM regions", 0, 0, 0, Reach::Of("default"))->rows_size() == 4);
+}
+
+TEST_CASE("no statement widens what a tenant sees") {
+  Stranger scene;
+  for (const char* sql : {
+           // The setting that the views read.
+           "SELECT set_config('sextant.tenant', '*', true), count(*) FROM jobs",
+           "WITH x AS MATERIALIZED (SELECT set_config('sextant.tenant', '*', false)) SELECT j.* FROM x, jobs j",
+           "SELECT pg_catalog.set_config('sextant.tenant', 'default', true)",
+           "SET sextant.tenant = '*'", "SET LOCAL sextant.tenant TO DEFAULT", "RESET sextant.tenant",
+           "UPDATE pg_settings SET setting = '*' WHERE name = 'sextant.tenant'",
+           "WITH x AS (UPDATE pg_settings SET setting = '*' RETURNING 1) SELECT * FROM x, jobs",
+           "SELECT query_to_xml($$SELECT set_config('sextant.tenant', '*', true)$$, true, true, '')",
+           "SELECT ts_rewrite('a'::tsquery, $$SELECT set_config('sextant.tenant', '*', true)::tsquery, 'b'$$)",
+           // What the views stand on.
+           "SELECT * FROM public.jobs", "SELECT * FROM public.visible_jobs", "SELECT * FROM public.visible_passes",
+           "SELECT * FROM public.holdings", "SELECT * FROM public.tokens", "SELECT * FROM public.audit",
+           "SELECT * FROM public.tenant_quotas", "SELECT * FROM public.tenant_usage",
+           // Other sessions of the same role.
+           "SELECT * FROM pg_stat_activity", "SELECT * FROM pg_stat_get_activity(NULL)",
+           "SELECT pg_stat_get_backend_activity(1)",
+       }) {
+    INFO(sql);
+    const auto answer = scene.Ask(sql);
+    CHECK_FALSE(answer.ok());
+    CHECK_FALSE(absl::StrContains(answer.status().message(), "tune"));
+  }
+  // Errors of what the statement computes must not come from rows it does not see.
+  for (const char* sql : {
+           "SELECT name::integer FROM jobs", "SELECT 1 / (job_id - 7) FROM jobs",
+           "SELECT count(*) FROM jobs WHERE name::integer > 0", "SELECT 1 FROM jobs WHERE 1 / (job_id - 7) = 1",
+           "SELECT 1 FROM tasks WHERE program::integer = 1", "SELECT 1 FROM passes WHERE 1 / (pass_id - 701) > 0",
+           "SELECT 1 FROM counters WHERE name::integer = 1", "SELECT 1 FROM blobs WHERE digest::integer = 1",
+           "SELECT 1 FROM jobs WHERE CASE WHEN name LIKE 't%' THEN 1 / (job_id - 7) = 1 ELSE false END",
+           "SELECT 1 FROM events WHERE what::integer = 1", "SELECT 1 FROM notes WHERE note::integer = 1",
+           "SELECT 1 FROM artifacts WHERE name::integer = 1", "SELECT 1 FROM traces WHERE kernel::integer = 1",
+           "SELECT 1 FROM queue WHERE submitter::integer = 1", "SELECT 1 FROM regions WHERE region::integer = 1",
+       }) {
+    INFO(sql);
+    const auto answer = scene.Ask(sql);
+    INFO(answer.status().message());
+    REQUIRE(answer.ok());
+    for (const auto& row : answer->rows()) CHECK(row.cells(0).text() == "0");
+  }
+  CHECK(scene.Ask("SELECT current_setting('sextant.tenant')")->rows(0).cells(0).text() == "other");
+  CHECK(scene.Ask("SELECT count(*) FROM pg_stats WHERE schemaname IN ('public', 'sextant')")
+            ->rows(0).cells(0).text() == "0");
+}
+
+TEST_CASE("a session that was opened for nobody sees nothing") {
+  Stranger scene;
+  Connection connection(TestCluster::AsReader(scene.database->conninfo()));
+  pqxx::read_transaction tx(connection);
+  for (const std::string& view : QueryRunner::Views())
+    CHECK(tx.exec(absl::StrCat("SELECT count(*) FROM sextant.", view)).at(0).at(0).as<int>() == 0);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "proto/status/status.h"
 #include "server/job/graph.h"
 #include "server/job/keys.h"
@@ -51,7 +52,34 @@ const char kAssignmentColumns[] =
 // worker was given it again under the same epoch, and then this is a result of that very attempt, and
 // the one that comes later is the duplicate. Nothing that was acknowledged depends on a claim: what
 // does, a start or a commit, is durable with every claim before it.
-std::string ClaimSql() {
+// `bounded`: tenants have at most so many devices ($6, or their own quota).
+std::string ClaimSql(bool bounded) {
+  if (bounded)
+    return absl::StrCat(
+        "WITH slots AS MATERIALIZED (SELECT worker, device, row_number() OVER () AS n "
+        "    FROM (SELECT set_config('synchronous_commit', 'off', true)) c, "
+        "      unnest($3::text[], $4::text[]) AS s(worker, device) WHERE NOT EXISTS "
+        "      (SELECT 1 FROM workers w WHERE w.name = s.worker AND w.quarantine <> '')), "
+        "room AS MATERIALIZED (SELECT b.tenant, m.most - b.n AS room FROM "
+        "    (SELECT tenant, count(*) AS n FROM queue WHERE state = 3 AND device <> '' GROUP BY tenant) b, "
+        "    LATERAL (SELECT coalesce((SELECT nullif(running_devices, 0) FROM tenant_quotas t "
+        "      WHERE t.tenant = b.tenant), nullif($6::integer, 0)) AS most) m WHERE m.most IS NOT NULL), "
+        "picked AS (SELECT pass_id, tenant, row_number() OVER () AS n FROM ("
+        "  SELECT pass_id, tenant FROM queue WHERE state = 2 AND pool = $1 AND needs <@ $2::text[] "
+        "  AND tenant <> ALL (ARRAY(SELECT tenant FROM room WHERE room <= 0)) "
+        "  ORDER BY priority DESC, vtime, pass_id LIMIT $5 FOR UPDATE SKIP LOCKED) x), "
+        "kept AS (SELECT pass_id, row_number() OVER (ORDER BY n) AS n FROM (SELECT p.pass_id, p.n, "
+        "    row_number() OVER (PARTITION BY p.tenant ORDER BY p.n) AS k, coalesce(r.room, "
+        "      (SELECT nullif(running_devices, 0) FROM tenant_quotas t WHERE t.tenant = p.tenant), "
+        "      nullif($6::integer, 0)) AS room "
+        "  FROM picked p LEFT JOIN room r USING (tenant)) y WHERE room IS NULL OR k <= room), "
+        "q AS (UPDATE queue q SET state = 3, worker = s.worker, device = nullif(s.device, ''), "
+        "    epoch = q.epoch + 1, attempts = q.attempts + 1, claimed_at = now() "
+        "  FROM kept JOIN slots s USING (n) WHERE q.pass_id = kept.pass_id RETURNING q.*) "
+        "SELECT ",
+        kAssignmentColumns,
+        " FROM q JOIN passes p USING (pass_id) JOIN tasks t ON t.task_id = q.task_id "
+        "JOIN jobs j ON j.job_id = q.job_id");
   return absl::StrCat(
       "WITH slots AS MATERIALIZED (SELECT worker, device, row_number() OVER () AS n "
       "    FROM (SELECT set_config('synchronous_commit', 'off', true)) c, "
@@ -116,12 +144,16 @@ absl::StatusOr<std::vector<QueueStore::Claimed>> QueueStore::Claim(
     Pool pool, const std::vector<std::string>& offers, const std::vector<Slot>& slots) {
   std::vector<Claimed> claimed;
   if (slots.empty()) return claimed;
+  if (pool == Pool::kDevice) {
+    ASSIGN_OR_RETURN(const Bounded bounded, FindBounded());
+    if (bounded.devices) return ClaimBounded(offers, slots);
+  }
   ArrayLiteral workers, devices;
   for (const auto& slot : slots) {
     workers.AddText(slot.worker);
     devices.AddText(slot.device);
   }
-  static const auto& sql = *new std::string(ClaimSql());
+  static const auto& sql = *new std::string(ClaimSql(false));
   RETURN_IF_ERROR(database_->Transact("claim", [&](pqxx::transaction_base& tx) {
     claimed.clear();
     const auto rows =
@@ -131,6 +163,60 @@ absl::StatusOr<std::vector<QueueStore::Claimed>> QueueStore::Claim(
     return absl::OkStatus();
   }));
   return claimed;
+}
+
+absl::StatusOr<QueueStore::Bounded> QueueStore::FindBounded() {
+  const absl::Time now = absl::Now();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (now - looked_ < bounds_.fresh) return bounded_;
+  }
+  Bounded bounded;
+  RETURN_IF_ERROR(database_->Read("bounded", [&](pqxx::transaction_base& tx) {
+    const auto rows = ExecPrepared(tx,
+                                   "SELECT coalesce(bool_or(running_devices > 0), false), "
+                                   "coalesce(bool_or(stored_bytes > 0), false) FROM tenant_quotas");
+    bounded.devices = bounds_.running_devices > 0 || rows[0][0].as<bool>();
+    bounded.stored = bounds_.stored_bytes > 0 || rows[0][1].as<bool>();
+    return absl::OkStatus();
+  }));
+  absl::MutexLock lock(&mutex_);
+  bounded_ = bounded;
+  looked_ = now;
+  return bounded;
+}
+
+absl::StatusOr<std::vector<QueueStore::Claimed>> QueueStore::ClaimBounded(
+    const std::vector<std::string>& offers, std::vector<Slot> slots) {
+  static const auto& sql = *new std::string(ClaimSql(true));
+  std::vector<Claimed> all;
+  // A round may leave places empty that passes of other tenants fit in, once those at their bound are known.
+  while (!slots.empty()) {
+    ArrayLiteral workers, devices;
+    for (const auto& slot : slots) {
+      workers.AddText(slot.worker);
+      devices.AddText(slot.device);
+    }
+    std::vector<Claimed> claimed;
+    RETURN_IF_ERROR(database_->Transact("claim", [&](pqxx::transaction_base& tx) {
+      claimed.clear();
+      // Two coordinators that count at once would both find room.
+      ExecPrepared(tx, "SELECT pg_advisory_xact_lock(hashtext('sextant.devices'))");
+      const auto rows = ExecPrepared(tx, sql.c_str(), static_cast<int>(Pool::kDevice), TextArray(offers),
+                                     workers.Finish(), devices.Finish(), static_cast<int>(slots.size()),
+                                     static_cast<int>(bounds_.running_devices));
+      for (const auto& row : rows) claimed.push_back(ReadAssignment(row));
+      return absl::OkStatus();
+    }));
+    if (claimed.empty()) break;
+    for (auto& one : claimed) {
+      std::erase_if(slots, [&](const Slot& slot) {
+        return slot.worker == one.worker && slot.device == one.assignment.device();
+      });
+      all.push_back(std::move(one));
+    }
+  }
+  return all;
 }
 
 absl::StatusOr<std::vector<QueueStore::Holding>> QueueStore::Holdings(

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "sextant/v1/worker.pb.h"
 #include "server/store/database.h"
@@ -16,9 +18,17 @@ namespace sextant::store {
 // Where a pass may run.
 enum class Pool { kCpu = 0, kDevice = 1, kCoordinator = 2 };
 
+// Of tenants that have no quota of their own; 0: no bound.
+struct TenantBounds {
+  uint32_t running_devices = 0;
+  uint64_t stored_bytes = 0;
+  absl::Duration fresh = absl::Seconds(1);   // how long it is known that no tenant has a quota of its own
+};
+
 class QueueStore {
  public:
-  explicit QueueStore(Database* database) : database_(database) {}
+  explicit QueueStore(Database* database, TenantBounds bounds = {})
+      : database_(database), bounds_(bounds) {}
 
   // How many passes are ready in each pool.
   absl::StatusOr<std::array<int, 3>> ReadyCounts();
@@ -33,7 +43,8 @@ class QueueStore {
     v1::Assignment assignment;
   };
   // Hands ready passes to slots, best first: priority, fair share, age. All slots are of workers
-  // with the same `offers`; a pass fits when its needs are among them. Every pass gets a new epoch.
+  // with the same `offers`; a pass fits when its needs are among them. Every pass gets a new epoch. Of a
+  // tenant that runs on as many devices as it may, no pass is handed to another one.
   absl::StatusOr<std::vector<Claimed>> Claim(Pool pool, const std::vector<std::string>& offers,
                                              const std::vector<Slot>& slots);
 
@@ -71,7 +82,20 @@ class QueueStore {
   absl::StatusOr<int> TakeBackExpired();
 
  private:
+  // Whether any tenant has a bound on what commits and claims look at.
+  struct Bounded {
+    bool devices = false;
+    bool stored = false;
+  };
+  absl::StatusOr<Bounded> FindBounded();
+  absl::StatusOr<std::vector<Claimed>> ClaimBounded(const std::vector<std::string>& offers,
+                                                    std::vector<Slot> slots);
+
   Database* const database_;
+  const TenantBounds bounds_;
+  absl::Mutex mutex_;
+  Bounded bounded_ ABSL_GUARDED_BY(mutex_);
+  absl::Time looked_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace sextant::store

@@ -1,5 +1,6 @@
 #include "server/store/quotas.h"
 
+#include "absl/strings/str_cat.h"
 #include "proto/status/status.h"
 #include "server/store/audit.h"
 #include "server/store/pq.h"
@@ -12,6 +13,30 @@ v1::TenantQuota InForce(v1::TenantQuota quota, const v1::ServiceLimits& limits) 
   if (quota.stored_bytes() == 0) quota.set_stored_bytes(limits.blob_quota_bytes());
   if (quota.calls_per_s() == 0) quota.set_calls_per_s(limits.max_calls_per_s_per_tenant());
   return quota;
+}
+
+QueueRoom FindQueueRoom(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard) {
+  const auto rows = ExecPrepared(
+      tx,
+      "SELECT m.most, CASE WHEN m.most = 0 THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM queue "
+      "    WHERE tenant = $1 AND state = 2 LIMIT m.most) q) END "
+      "FROM (SELECT coalesce((SELECT nullif(queued_passes, 0) FROM tenant_quotas WHERE tenant = $1), "
+      "  $2::bigint) AS most) m",
+      tenant, static_cast<int64_t>(standard));
+  return {rows[0][0].as<uint64_t>(), rows[0][1].as<uint64_t>()};
+}
+
+std::string QueueFull(const QueueRoom& room, const std::string& tenant, uint64_t passes) {
+  return absl::StrCat("queued_passes: tenant ", tenant, " has ", room.queued >= room.most ? "at least " : "",
+                      room.queued, " queued passes, ", passes, " more are above its ", room.most,
+                      " (max_queued_passes_per_tenant, or its quota)");
+}
+
+absl::Status CheckQueued(const QueueRoom& room, const std::string& tenant, uint64_t passes) {
+  if (room.Takes(passes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      QueueFull(room, tenant, passes),
+      "; wait until some have run, ask for fewer, or ask an administrator for more (`sextant quota set`)"));
 }
 
 absl::StatusOr<v1::QuotaUse> QuotaStore::Use(const std::string& tenant) {
@@ -30,6 +55,13 @@ absl::StatusOr<v1::QuotaUse> QuotaStore::Use(const std::string& tenant) {
       quota.set_calls_per_s(own[0][3].as<double>());
     }
     *use.mutable_quota() = InForce(quota, limits_);
+    const auto used = tx.exec_params(
+        "SELECT count(*) FILTER (WHERE state = 2), count(*) FILTER (WHERE state = 3 AND device <> ''), "
+        "  coalesce((SELECT bytes FROM tenant_usage WHERE tenant = $1), 0) FROM queue WHERE tenant = $1",
+        tenant);
+    use.set_queued_passes(used[0][0].as<uint64_t>());
+    use.set_running_devices(used[0][1].as<uint32_t>());
+    use.set_stored_bytes(used[0][2].as<uint64_t>());
     return absl::OkStatus();
   }));
   return use;

@@ -44,7 +44,8 @@ absl::StatusOr<int> StepStore::PlanReady() {
       task.spec.ParseFromString(FieldBytes(row[3]));
     }
     planned = static_cast<int>(tasks.size());
-    PlanTasks(change, KnownWorkers(tx), std::move(tasks));
+    PlanTasks(change, KnownWorkers(tx), FindQueueRoom(tx, change.tenant(), max_queued_passes_),
+              std::move(tasks));
     change.Save();
     return absl::OkStatus();
   }));

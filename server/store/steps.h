@@ -2,6 +2,8 @@
 // Idempotent; any coordinator may take them. Each call is one or a few transactions.
 #pragma once
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
 #include "server/store/database.h"
 
@@ -9,7 +11,9 @@ namespace sextant::store {
 
 class StepStore {
  public:
-  explicit StepStore(Database* database) : database_(database) {}
+  // `max_queued_passes`: of a tenant without a quota of its own; 0: no bound.
+  explicit StepStore(Database* database, uint64_t max_queued_passes = 0)
+      : database_(database), max_queued_passes_(max_queued_passes) {}
 
   // Turns up to a batch of ready tasks into passes. Returns how many tasks; call until 0.
   absl::StatusOr<int> PlanReady();
@@ -20,6 +24,7 @@ class StepStore {
 
  private:
   Database* const database_;
+  const uint64_t max_queued_passes_;
 };
 
 }  // namespace sextant::store

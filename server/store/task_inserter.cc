@@ -104,7 +104,17 @@ std::vector<int64_t> TaskInserter::Insert() {
   return ids_;
 }
 
-void TaskInserter::Start() {
+uint64_t TaskInserter::PassesAsked(const job::ExpandedGraph& graph) {
+  uint64_t passes = 0;
+  for (const auto& task : graph.tasks) {
+    if (task.kind == "job" || task.kind == "external") continue;
+    if (!task.spec->has_profile()) ++passes;
+    for (const auto& pass : task.spec->profile().passes()) passes += std::max<uint32_t>(1, pass.repeat());
+  }
+  return passes;
+}
+
+void TaskInserter::Start(const QueueRoom& room) {
   std::vector<JobChange::ReadyTask> ready;
   std::vector<TaskToPlan> to_plan;
   std::vector<int> child_count(graph_.tasks.size(), 0);
@@ -119,7 +129,7 @@ void TaskInserter::Start() {
       to_plan.push_back({ids_[i], task.path, task.spec->priority(), *task.spec});
   }
   change_.BecameReady(std::move(ready));
-  if (!to_plan.empty()) PlanTasks(change_, KnownWorkers(change_.tx()), std::move(to_plan));
+  if (!to_plan.empty()) PlanTasks(change_, KnownWorkers(change_.tx()), room, std::move(to_plan));
 }
 
 std::vector<std::string> TaskInserter::Candidates(const job::ExpandedTask& task,

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "server/job/graph.h"
 #include "server/store/job_change.h"
+#include "server/store/quotas.h"
 
 namespace sextant::store {
 
@@ -26,7 +27,9 @@ class TaskInserter {
   std::vector<int64_t> Insert();
 
   // Groups and externals start, and the first few others are planned at once.
-  void Start();
+  void Start(const QueueRoom& room);
+  // How many passes the tasks ask for, those of `auto` counted as one each.
+  static uint64_t PassesAsked(const job::ExpandedGraph& graph);
 
  private:
   struct Outer {

@@ -320,7 +320,11 @@ absl::StatusOr<int> TraceStore::DropDaysBefore(const std::string& day) {
                           tx.exec("SET LOCAL lock_timeout = '2s'");
                           tx.exec("SELECT pg_advisory_xact_lock(hashtext('sextant.trace_chunks'))");
                           tx.exec(absl::StrCat("DROP TABLE IF EXISTS ", table));
-                          tx.exec_params("DELETE FROM traces WHERE day <= $1::date", gone);
+                          tx.exec_params(
+                              "WITH gone AS (DELETE FROM traces WHERE day <= $1::date RETURNING trace_digest) "
+                              "DELETE FROM holdings h USING gone "
+                              "WHERE h.kind = 2 AND h.digest = gone.trace_digest",
+                              gone);
                           return absl::OkStatus();
                         }),
                     "dropping ", table);

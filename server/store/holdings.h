@@ -1,0 +1,27 @@
+// Which tenant holds which bytes, inside somebody's transaction.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/store/database.h"
+
+namespace sextant::store {
+
+struct NewHoldings {
+  std::string tenant;
+  std::string submitter;
+  std::vector<std::string> blobs;    // digests; those that are not there are left out
+  std::vector<std::string> traces;   // likewise
+};
+
+// From now on held, or used again. One statement, whatever the number.
+void Hold(pqxx::transaction_base& tx, const std::vector<NewHoldings>& holdings);
+
+// RESOURCE_EXHAUSTED, by the quota's name: what the tenant holds and `more_bytes` would be more than its own
+// quota, or where it has none than `standard_bytes`. 0: no bound.
+absl::Status CheckStored(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard_bytes,
+                         uint64_t more_bytes);
+
+}  // namespace sextant::store
