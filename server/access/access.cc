@@ -123,7 +123,7 @@ absl::Status Access::CheckRate(const Caller& caller) {
   return absl::ResourceExhaustedError(
       absl::StrCat("calls_per_s: tenant ", caller.tenant_, " makes more than its ", caller.calls_per_s_,
                    " calls a second (max_calls_per_s_per_tenant, or its quota); call less often, or ask an "
-                   "administrator for more (`sextant quota set`)"));
+                   "administrator for more (`sextant tenant quota`)"));
 }
 
 absl::Status Access::CheckSubjects(const Caller& caller, const google::protobuf::Message& request) {

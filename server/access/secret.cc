@@ -18,7 +18,7 @@ namespace {
 
 constexpr absl::string_view kPrefix = "sx_";
 constexpr size_t kIdDigits = 12;
-constexpr size_t kSecretDigits = 48;
+constexpr size_t kSecretDigits = 64;
 
 std::string RandomHex(size_t digits) {
   std::string bytes(digits / 2, '\0');

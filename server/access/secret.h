@@ -1,4 +1,4 @@
-// Tokens as text: "sx_ID_SECRET". The secret has 192 random bits, so a plain SHA-256 keeps it.
+// Tokens as text: "sx_ID_SECRET". The secret has 256 random bits, so a plain SHA-256 keeps it.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@ namespace sextant::access {
 
 struct TokenText {
   std::string id;        // "sx_" and 12 hexadecimal digits
-  std::string secret;    // 48 more
+  std::string secret;    // 64 more
   std::string Whole() const;
 };
 

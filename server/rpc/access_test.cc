@@ -64,7 +64,7 @@ TEST_CASE("without a valid token no method answers") {
   CHECK(gone.revoked_unix_ns() > 0);
   std::string wrong = service.Token({v1::ADMIN});
   wrong.back() = wrong.back() == '0' ? '1' : '0';
-  const std::string unknown = "sx_000000000000_" + std::string(48, 'a');
+  const std::string unknown = "sx_000000000000_" + std::string(64, 'a');
   std::string said_of_unknown, said_of_wrong;
   for (const MethodDescriptor* method : AllMethods()) {
     for (const std::string& authorization :

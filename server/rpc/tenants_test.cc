@@ -356,7 +356,7 @@ TEST_CASE("no more passes are queued than a tenant's quota, and the answer names
   CHECK(status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK(absl::StartsWith(status.error_message(), "queued_passes: tenant a"));
   CHECK(absl::StrContains(status.error_message(), "max_queued_passes_per_tenant"));
-  CHECK(absl::StrContains(status.error_message(), "sextant quota set"));
+  CHECK(absl::StrContains(status.error_message(), "sextant tenant quota"));
   CHECK(two.As(two.a, &S::SubmitJob, fresh("three", 3), &response).ok());
   CHECK(two.As(two.b, &S::SubmitJob, fresh("four", 4), &response).ok());
 }

@@ -49,7 +49,7 @@ absl::Status CheckStored(pqxx::transaction_base& tx, const std::string& tenant, 
   return absl::ResourceExhaustedError(
       absl::StrCat("stored_bytes: tenant ", tenant, " would hold ", used + more_bytes, " bytes of at most ", most,
                    " (blob_quota_bytes, or its quota); wait until what is not used is removed, or ask an "
-                   "administrator for more (`sextant quota set`)"));
+                   "administrator for more (`sextant tenant quota`)"));
 }
 
 }  // namespace sextant::store

@@ -36,7 +36,7 @@ absl::Status CheckQueued(const QueueRoom& room, const std::string& tenant, uint6
   if (room.Takes(passes)) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
       QueueFull(room, tenant, passes),
-      "; wait until some have run, ask for fewer, or ask an administrator for more (`sextant quota set`)"));
+      "; wait until some have run, ask for fewer, or ask an administrator for more (`sextant tenant quota`)"));
 }
 
 absl::StatusOr<v1::QuotaUse> QuotaStore::Use(const std::string& tenant) {
