@@ -105,7 +105,7 @@ struct Fixture {
       else arguments[name] = "ask";
     }
     if (std::string(tool.name) == "compare_jobs") arguments["job_b"] = job + 1;
-    if (std::string(tool.name) == "submit_job") arguments["argv"] = {"true"};
+    if (std::string(tool.name) == "submit_job") arguments = {{"argv", {"true"}}, {"passes", {"host"}}};
     return arguments;
   }
 
@@ -253,6 +253,7 @@ TEST_CASE("the audit trail names the address that came over HTTP, whatever the c
     if (entry.method() == "SubmitJob") submits += absl::StartsWith(entry.peer(), "http:127.0.0.1:");
     if (entry.method() == "CancelJob") cancels += absl::StartsWith(entry.peer(), "ipv4:127.0.0.1:");
   }
+  INFO(trail.DebugString());
   CHECK(submits == 1);
   CHECK(cancels == 1);
 }

@@ -22,7 +22,7 @@ access::Credentials CredentialsOf(const grpc::ServerContextBase& context) {
   credentials.peer = context.peer();
   if (absl::StartsWith(credentials.peer, "unix:")) {
     credentials.from = access::Credentials::From::kOwnSocket;
-  } else if (absl::StartsWith(credentials.peer, "inproc")) {
+  } else if (credentials.peer == "unknown" || absl::StartsWith(credentials.peer, "inproc")) {   // by version of gRPC
     credentials.from = access::Credentials::From::kWithin;
     credentials.peer = absl::StrCat("http:", Metadata(context, kPeerMetadata));
   }
