@@ -6,13 +6,14 @@ import unittest
 from harness import ROOT, ServiceTest
 
 RECORDINGS = ROOT / "tests/recordings/h200"
+H100 = ROOT / "tests/recordings/h100"
 
 
 class H200(ServiceTest):
-    def replay(self, name, pattern="*"):
+    def replay(self, name, pattern="*", recordings=RECORDINGS):
         """A job that plays the recordings of an example; its passes by recorded backend."""
         arguments = []
-        for recording in sorted((RECORDINGS / name).glob(f"{pattern}.rec")):
+        for recording in sorted((recordings / name).glob(f"{pattern}.rec")):
             arguments += ["--pass", f"replay:{recording}"]
         self.assertTrue(arguments, f"no recordings {name}/{pattern}")
         job = int(self.service.ok("--format", "json", "run", "--no-timeline", *arguments).lines()[0]["job_id"])
@@ -115,6 +116,30 @@ class H200(ServiceTest):
         missing = self.service.cli("costs", job, "--kernel", "nothing")
         self.assertNotEqual(missing.code, 0)
         self.assertIn("kernel:", missing.err)
+
+    def test_regions_of_a_triton_kernel_have_instructions_by_the_lines_that_proton_kept(self):
+        job, _ = self.replay("triton_matmul", recordings=H100)
+        about = (job, "--kernel", "matmul_kernel")
+        costs = self.service.ok("--format", "json", "costs", *about).json()
+        regions = {r["region"]: r for r in costs["regions"]}
+        self.assertEqual(set(regions), {"mainloop", "load", "dot", "epilogue"})
+        for region in regions.values():
+            self.assertEqual(region["source"], "sassmetrics by source line")
+            self.assertTrue(0 < region["ipc"] < 1, region)
+            self.assertIn("moves code over borders", region["why"])
+        self.assertEqual(regions["dot"]["code"], ["kernel.py:29-32"])
+        self.assertEqual(regions["dot"]["parent"], "mainloop")
+        spots = self.service.ok("--format", "json", "hotspots", *about, "--by", "region").json()
+        shares = {(s.get("parent", ""), s["name"]): s["share"] for s in spots["hotspots"]}
+        self.assertGreater(shares["", "mainloop"], shares["mainloop", "dot"])
+        within = self.service.ok("--format", "json", "hotspots", *about, "--by", "sass", "--within", "epilogue").json()
+        self.assertIn("STG", " ".join(s["text"] for s in within["hotspots"]))
+        roofline = self.service.ok("--format", "json", "roofline", *about).json()
+        work = {p.get("region", p["level"]): p["work"] for p in roofline["points"] if "work" in p}
+        self.assertEqual(work["mainloop"], 2 * 1024**3)
+        text = self.service.ok("costs", *about).out
+        self.assertIn("kernel.py:24-28", self.service.ok("--format", "json", "costs", *about).out)
+        self.assertIn("mainloop", text)
 
     def test_the_report_of_a_job_is_one_document_in_each_format(self):
         job, _ = self.replay("gemm_ws")
