@@ -197,10 +197,10 @@ int RooflineCommand(Context& context, const SubjectOptions& options) {
   if (!Begin(context, roofline, &code)) return code;
   if (!std::isnan(roofline->clean_ns())) context.out << "a launch takes " << FormatNs(roofline->clean_ns()) << "\n";
   if (!roofline->points().empty()) {
-    Table table({{"level"}, {"FLOP", Align::kRight}, {"bytes", Align::kRight}, {"FLOP/B", Align::kRight}, {"FLOP/s", Align::kRight},
+    Table table({{"of"}, {"level"}, {"FLOP", Align::kRight}, {"bytes", Align::kRight}, {"FLOP/B", Align::kRight}, {"FLOP/s", Align::kRight},
                  {"attainable", Align::kRight}, {"share", Align::kRight}, {"bound by"}});
     for (const v1::RooflinePoint& one : roofline->points())
-      table.Add({one.level(), Many(one.work()), Many(one.bytes()), Many(one.intensity()), Many(one.achieved()),
+      table.Add({one.region().empty() ? "the kernel" : one.region(), one.level(), Many(one.work()), Many(one.bytes()), Many(one.intensity()), Many(one.achieved()),
                  Many(one.attainable()), Share(one.share()), one.bound_by()});
     context.out << "\n" << table.Text(context.out_terminal.color, "", 0);
   }

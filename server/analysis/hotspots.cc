@@ -35,6 +35,7 @@ struct Place {
   uint64_t pc = 0;
   std::string opcode, text;   // text: SASS
   std::string file, function, region, parent;
+  std::string lines;   // of the region, where it is known by them
   int64_t line = 0;
   double executed = 0;
   const PcSamples* samples = nullptr;
@@ -117,6 +118,8 @@ class Builder {
       if (const auto found = map.at.find(pc); found != map.at.end()) {
         const int32_t region = found->second.innermost;
         place.region = name(region);
+        if (region >= 0 && map.by == RegionsBy::kLines)
+          place.lines = absl::StrJoin(map.regions[static_cast<size_t>(region)].code, ", ");
         for (int32_t above = region; above >= 0; above = map.regions[static_cast<size_t>(above)].parent)
           within_regions_[pc].insert(name(above));
         if (region >= 0) place.parent = name(map.regions[static_cast<size_t>(region)].parent);
@@ -190,6 +193,7 @@ class Builder {
           group.parent = place.region;
         } else if (by_ == "region") {
           group.name = place.region.empty() ? "(outside)" : place.region;
+          group.text = place.lines;
           group.parent = place.parent;
         } else {
           group.name = place.function;

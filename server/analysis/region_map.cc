@@ -11,8 +11,10 @@
 #include "absl/strings/str_join.h"
 #include "proto/status/status.h"
 #include "server/analysis/line_regions.h"
+#include "server/analysis/pass_kind.h"
 #include "server/analysis/region_code.h"
 #include "server/analysis/region_lines.h"
+#include "server/analysis/selection.h"
 
 namespace sextant::analysis {
 namespace {
@@ -84,7 +86,7 @@ class LinesReader {
         took = true;
       }
       if (took) {
-        used.set_backend(pass.spec().backend());
+        used.set_backend(KindOfPass(MeasuredAs(pass)));
         used.add_pass_ids(pass.pass_id());
       }
     }

@@ -197,6 +197,7 @@ TEST_CASE("samples and executions are summed by region, with the time of the ins
   for (const v1::Hotspot& one : hotspots->hotspots()) {
     samples[one.parent() + ">" + one.name()] = one.samples();
     time[one.parent() + ">" + one.name()] = one.time_ns();
+    if (one.name() == "step") CHECK(one.text() == "scoped.py:28-30");
   }
   CHECK(samples["step>inner"] > 0);
   CHECK(samples[">inner"] > 0);

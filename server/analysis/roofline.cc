@@ -299,8 +299,9 @@ class Builder {
       return point;
     }
     // A region that moves nothing is bound by its arithmetic alone.
-    const double by_memory = bytes == 0 && !region.empty() ? INFINITY : point->intensity() * bandwidth;
-    const bool memory = !std::isnan(by_memory) && (std::isnan(peak.flop_s) || by_memory < peak.flop_s);
+    const bool still = bytes == 0 && !region.empty();
+    const double by_memory = still ? INFINITY : point->intensity() * bandwidth;
+    const bool memory = !still && !std::isnan(by_memory) && (std::isnan(peak.flop_s) || by_memory < peak.flop_s);
     point->set_attainable(memory ? by_memory : std::isnan(by_memory) ? NAN : peak.flop_s);
     point->set_share(point->achieved() / point->attainable());
     if (!std::isnan(point->attainable())) point->set_bound_by(memory ? absl::StrCat(level, " bandwidth") : peak.bound_by);

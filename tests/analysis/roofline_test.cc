@@ -64,9 +64,9 @@ TEST_CASE("the roofline of a recorded GEMM has the work of its multiply and the 
 }
 
 TEST_CASE("regions of Triton kernels have points by source line, and their work is the kernel's") {
-  const auto points = [](const std::string& example, const std::string& kernel) {
+  const auto points = [](const std::string& example, const std::string& kernel, const std::string& gpu = "h200") {
     TestJob job;
-    AddRecordings("tests/recordings/h200/" + example, &job);
+    AddRecordings("tests/recordings/" + gpu + "/" + example, &job);
     AddSources("examples/" + example, &job);
     v1::Subject subject;
     subject.set_kernel(kernel);
@@ -97,6 +97,11 @@ TEST_CASE("regions of Triton kernels have points by source line, and their work 
   CHECK(work < attention["L1"].work());
   CHECK(work > 0.7 * attention["L1"].work());   // a matrix product stands under the line of the loop
   CHECK(bytes == Approx(attention["L1"].bytes()).epsilon(0.05));
+
+  auto other = points("triton_attention", "attention_kernel", "h100");
+  CHECK(other["softmax"].bytes() == 0);   // in registers and shared memory
+  CHECK(other["softmax"].bound_by() == "FP32");
+  CHECK(std::isfinite(other["softmax"].attainable()));
 }
 
 TEST_CASE("a recorded GEMM's registers are live at its accumulators, and nothing spills") {
