@@ -130,3 +130,37 @@ def test_other_pictures_are_drawn():
 
 def test_times_choose_their_unit():
     assert [picture.time_scale(t)[1] for t in (100, 5_000, 5e6, 5e9)] == ["ns", "µs", "ms", "s"]
+
+
+HOSTILE = "<script>alert('1')</script><img src=x onerror=alert(1)>"
+
+
+def filled(message, depth=0):
+    """The message with every text hostile, and one element in every list."""
+    for field in message.DESCRIPTOR.fields:
+        many = field.is_repeated if hasattr(field, "is_repeated") else field.label == field.LABEL_REPEATED
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            continue
+        if field.message_type is not None:
+            if depth < 4:
+                filled(getattr(message, field.name).add() if many else getattr(message, field.name), depth + 1)
+        elif field.type == field.TYPE_STRING:
+            getattr(message, field.name).append(HOSTILE) if many else setattr(message, field.name, HOSTILE)
+        elif field.type == field.TYPE_BYTES:
+            getattr(message, field.name).append(HOSTILE.encode()) if many else setattr(message, field.name, HOSTILE.encode())
+        elif many and field.type in (field.TYPE_DOUBLE, field.TYPE_FLOAT):
+            getattr(message, field.name).extend([0.2, 0.5, 0.8])
+    return message
+
+
+@pytest.mark.parametrize("answer, message", [
+    (sextant.answers.RegionCosts, analysis_pb2.RegionCosts), (sextant.answers.Hotspots, analysis_pb2.Hotspots),
+    (sextant.answers.Registers, analysis_pb2.Registers), (sextant.answers.CriticalPath, analysis_pb2.CriticalPath),
+    (sextant.answers.Roofline, analysis_pb2.Roofline), (sextant.answers.Variation, analysis_pb2.Variation),
+    (sextant.answers.Occupancy, analysis_pb2.OccupancyOverTime), (sextant.answers.Diagnosis, analysis_pb2.Diagnosis),
+    (sextant.answers.Report, sextant_pb2.Report), (sextant.answers.Comparison, sextant_pb2.Comparison),
+    (sextant.timeline.Timeline, sextant_pb2.Timeline)], ids=lambda value: value.__name__)
+def test_in_a_notebook_every_text_of_an_answer_is_only_text(answer, message):
+    shown = answer(filled(message()))._repr_html_()
+    assert "<script" not in shown and "<img src=x" not in shown, shown[:2000]
+    assert "&lt;script" in shown

@@ -215,9 +215,14 @@ class Report(Answer[sextant_pb2.Report]):
         return self.message.markdown
 
     def _repr_html_(self) -> str:
-        head = html.heading(self.message.title, self.message.summary)
-        return head + "".join(html.heading(name) + html.frame(table) for name, table in self.tables().items()
-                              if len(table))
+        """Findings, and of each section what it says and its pictures; `tables()` has the numbers."""
+        parts = [html.heading(self.message.title, self.message.summary)]
+        if self.message.findings:
+            parts.append(html.frame(self.to_pandas()[["claim", "kernel", "region", "saves_share", "confidence"]]))
+        for section in self.message.sections:
+            parts.append(html.heading(section.title, section.summary))
+            parts += [html.picture(p.svg, p.caption or p.name) for p in section.pictures]
+        return "".join(parts)
 
 
 class Comparison(Answer[sextant_pb2.Comparison]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from typing import TYPE_CHECKING, Iterable, Sequence
 
@@ -35,6 +36,12 @@ def frame(table: "pandas.DataFrame") -> str:
     shown = table.head(_SHOWN_ROWS)
     more = f"<div>… {len(table) - len(shown)} more rows</div>" if len(table) > len(shown) else ""
     return str(shown.to_html(index=False, escape=True, border=0, na_rep="–", float_format=number)) + more
+
+
+def picture(svg: bytes, caption: str) -> str:
+    """An SVG as an image: nothing in it can act."""
+    data = base64.b64encode(svg).decode()
+    return f"<div><img alt='{text(caption)}' style='max-width:100%' src='data:image/svg+xml;base64,{data}'></div>"
 
 
 def number(value: float) -> str:
