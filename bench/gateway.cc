@@ -1,5 +1,5 @@
 // GetJob through MCP and through JSON at 2,000 calls a second while 500 watchers listen, and what each MCP
-// tool's answer costs its reader, on the largest recording of an H200.
+// tool's answer costs its reader, on the largest recording of an H200 (--sizes: this alone).
 #include <poll.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 
 #include "bench/http.h"
 #include "bench/service.h"
+#include "client/mcp/values.h"
 
 namespace sextant::bench {
 namespace {
@@ -25,7 +26,6 @@ constexpr int kWatchers = 500;
 constexpr int kConnections = 16;
 constexpr double kRate = 2000;
 constexpr double kSeconds = 5;
-constexpr size_t kBytesPerToken = 4;
 
 struct Load {
   double calls_per_s = 0;
@@ -158,6 +158,7 @@ size_t AnswerSizes(Service& service, int port) {
   const int64_t job = std::stoll(jobs[0][0].get<std::string>());
   const std::vector<std::pair<std::string, json>> calls = {
       {"describe_service", json::object()},
+      {"submit_job", {{"argv", {"./program"}}, {"preset", "deep"}, {"plan_only", true}}},
       {"get_job", {{"job_id", job}, {"tasks", true}, {"after", ""}}},
       {"explain_bottleneck", {{"job_id", job}}},
       {"region_timeline", {{"job_id", job}}},
@@ -169,24 +170,34 @@ size_t AnswerSizes(Service& service, int port) {
       {"next_pass", {{"job_id", job}}},
       {"query", {{"sql", "SELECT * FROM events"}}},
       {"get_artifact", {{"job_id", job}}},
+      {"complete_task", {{"job_id", SubmitExternal(service, "completed")}, {"task", "ask"}}},
+      {"cancel_job", {{"job_id", SubmitExternal(service, "cancelled")}}},
   };
   std::printf("\nanswers about %s\n%-40s %8s %8s\n", recording.c_str(), "tool", "bytes", "tokens");
   size_t most = 0;
   for (const auto& [tool, arguments] : calls) {
     const json result = ask(tool, arguments);
-    const size_t bytes = result["content"][0]["text"].get<std::string>().size();
-    most = std::max(most, bytes / kBytesPerToken);
+    const std::string text = result["content"][0]["text"].get<std::string>();
+    const size_t bytes = text.size(), tokens = mcp::Tokens(text);
+    most = std::max(most, tokens);
     std::printf("%-40s %8zu %8zu%s\n",
-                (tool + (arguments.contains("detail") ? " (instances)" : "")).c_str(), bytes, bytes / kBytesPerToken,
+                (tool + (arguments.contains("detail") ? " (instances)" : "")).c_str(), bytes, tokens,
                 result["isError"].get<bool>() ? "  (error)" : "");
   }
   return most;
 }
 
-void Main() {
+void Main(bool sizes_alone) {
   Service service;
   int port = 0;
   std::ifstream(service.directory() + "/state/http_port") >> port;
+  if (sizes_alone) {
+    service.StartWorker("w", {});
+    Figures line;
+    line.Add("longest_answer_tokens", static_cast<double>(AnswerSizes(service, port)));
+    line.Print("gateway_sizes");
+    return;
+  }
   const int64_t job = SubmitExternal(service, "watched"), asked = SubmitExternal(service, "asked");
   Watchers watchers(port, job);
   const int attached = watchers.Seen("accepted", 60);
@@ -237,7 +248,7 @@ void Main() {
 }  // namespace
 }  // namespace sextant::bench
 
-int main() {
-  sextant::bench::Main();
+int main(int argc, char** argv) {
+  sextant::bench::Main(argc > 1 && std::string(argv[1]) == "--sizes");
   return 0;
 }

@@ -113,7 +113,7 @@ absl::StatusOr<Answer> ExplainBottleneck(ToolCall& call) {
   if (!diagnosis.abstentions().empty())
     json["next"] = Json::array({absl::StrCat("next_pass {\"job_id\":", JobId(call), "}")});
   MarkUntrusted({"kernel", "region", "names in answer, claims, questions and notes"}, &json);
-  Fit(kAnswerBytes, &json);
+  Fit(kAnswerTokens, &json);
   return answer;
 }
 
@@ -153,7 +153,7 @@ absl::StatusOr<Answer> NextPass(ToolCall& call) {
   json["passes"] = std::move(passes);
   PutUnlessEmpty("cannot_tell", std::move(open), &json);
   MarkUntrusted({"names in settles"}, &json);
-  Fit(kAnswerBytes, &json);
+  Fit(kAnswerTokens, &json);
   return answer;
 }
 
@@ -379,7 +379,7 @@ absl::StatusOr<Answer> CriticalPath(ToolCall& call) {
   PutUnlessEmpty("what_if", std::move(what_if), &json);
   PutBasis(path.basis(), &json);
   MarkUntrusted({"role", "region", "barrier", "from", "to", "names in answer"}, &json);
-  Fit(kAnswerBytes, &json);
+  Fit(kAnswerTokens, &json);
   return answer;
 }
 
@@ -406,7 +406,7 @@ absl::StatusOr<Answer> Query(ToolCall& call) {
   }
   json["truncated"] = response.truncated();
   MarkUntrusted({"rows"}, &json);
-  Fit(kAnswerBytes, &json);
+  Fit(kAnswerTokens, &json);
   if (json.contains("left_out")) json["truncated"] = true;
   return answer;
 }

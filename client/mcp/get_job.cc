@@ -45,7 +45,7 @@ struct Look {
         answer.structured["cursor"] = cursor;
         answer.structured["untrusted"].push_back("events.message");
       }
-      Fit(kAnswerBytes, &answer.structured);
+      Fit(kAnswerTokens, &answer.structured);
       done(std::move(answer));
     }
     delete this;

@@ -161,11 +161,28 @@ absl::StatusOr<Answer> DescribeService(ToolCall& call) {
                     {"passes_per_task", service.limits().max_passes_per_task()}};
   json["read"] = "sextant://guide";
   MarkUntrusted({"jobs.name"}, &json);
-  Fit(kAnswerBytes, &json);
+  Fit(kAnswerTokens, &json);
   return answer;
 }
 
 namespace {
+
+constexpr size_t kListedFiles = 10;   // one by one; more are listed by name
+constexpr size_t kListedPasses = 12;
+
+// One row for each name, with the passes that left it, without links.
+Json ByName(const Json& files) {
+  Json rows = Json::array();
+  std::map<std::string, size_t> at;
+  for (const Json& file : files) {
+    const auto [found, added] = at.try_emplace(absl::StrCat(Dump(file["name"]), Dump(file["kind"]), Dump(file["task"])), rows.size());
+    if (added) rows.push_back({{"name", file["name"]}, {"kind", file["kind"]}, {"task", file["task"]}, {"size_bytes", 0}});
+    Json& row = rows[found->second];
+    row["size_bytes"] = row["size_bytes"].get<uint64_t>() + file["size_bytes"].get<uint64_t>();
+    if (file.contains("pass") && row["passes"].size() < kListedPasses) row["passes"].push_back(file["pass"]);
+  }
+  return rows;
+}
 
 std::string MimeType(const v1::Artifact& artifact) {
   return artifact.kind() == "log" ? "text/plain" : "application/octet-stream";
@@ -214,7 +231,11 @@ absl::StatusOr<Answer> GetArtifact(ToolCall& call) {
     return absl::NotFoundError(absl::StrCat(
         "job ", JobId(call), " left no such file", name.empty() ? "" : absl::StrCat(" called ", Clean(name)),
         "; ask without name for what there is"));
-  answer.structured["answer"] = absl::StrCat(rows.size(), " files; read one as a resource, or download it");
+  const size_t files = rows.size();
+  if (name.empty() && files > kListedFiles) rows = ByName(rows);
+  answer.structured["answer"] =
+      rows.size() < files ? absl::StrCat(files, " files of ", rows.size(), " names; ask with name (and pass_id) for links")
+                          : absl::StrCat(files, files == 1 ? " file" : " files", "; read one as a resource, or download it");
   answer.structured["artifacts"] = std::move(rows);
   MarkUntrusted({"artifacts.name", "the files' content"}, &answer.structured);
   Page("artifacts", at, &answer.structured);

@@ -115,7 +115,7 @@ Answer DescribePlan(const v1::PlanJobResponse& plan) {
   answer.structured["device_s"] = Number(plan.device_s());
   answer.structured["passes"] = std::move(passes);
   for (const std::string& note : plan.notes()) answer.structured["notes"].push_back(Clean(note, kSentenceBytes));
-  Fit(kAnswerBytes, &answer.structured);
+  Fit(kAnswerTokens, &answer.structured);
   return answer;
 }
 

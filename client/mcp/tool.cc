@@ -35,7 +35,7 @@ void Page(absl::string_view list, int64_t at, Json* answer) {
   const int64_t all = static_cast<int64_t>(rows.size());
   const int64_t first = std::min(at, all);
   rows.erase(rows.begin(), rows.begin() + first);
-  Fit(kAnswerBytes - 200, answer);   // room for the cursor
+  Fit(kAnswerTokens - 80, answer);   // room for the cursor
   const int64_t next = first + static_cast<int64_t>((*answer)[name].size());
   if (next < all) {
     (*answer)["cursor"] = Cursor(list, next);

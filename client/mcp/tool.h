@@ -13,8 +13,8 @@
 
 namespace sextant::mcp {
 
-// A default answer has at most 2,000 tokens, counted as bytes ÷ 4; the envelope takes its share.
-inline constexpr size_t kAnswerBytes = 7600;
+// The most that an answer has, by Tokens.
+inline constexpr size_t kAnswerTokens = 2000;
 
 struct Answer {
   Json structured;               // fits Tool::output

@@ -98,13 +98,13 @@ namespace {
 struct Longest {
   Json* list = nullptr;
   std::string path;
-  size_t bytes = 0;
+  size_t tokens = 0;
 };
 
 void Find(Json* node, const std::string& path, Longest* longest) {
   if (node->is_array() && node->size() > 1) {
-    const size_t bytes = Dump(*node).size();
-    if (bytes > longest->bytes) *longest = {node, path, bytes};
+    const size_t tokens = Tokens(Dump(*node));
+    if (tokens > longest->tokens) *longest = {node, path, tokens};
   }
   if (node->is_object())
     for (auto& [key, value] : node->items())
@@ -113,16 +113,37 @@ void Find(Json* node, const std::string& path, Longest* longest) {
     for (auto& value : *node) Find(&value, path, longest);
 }
 
+enum class Sign { kLetter, kDigit, kSpace, kOther };
+
+Sign SignOf(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return absl::ascii_isalpha(byte) ? Sign::kLetter : absl::ascii_isdigit(byte) ? Sign::kDigit
+         : absl::ascii_isspace(byte) ? Sign::kSpace : Sign::kOther;
+}
+
 }  // namespace
 
+size_t Tokens(absl::string_view text) {
+  size_t tokens = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Sign sign = SignOf(text[at]);
+    size_t end = at + 1;
+    while (end < text.size() && SignOf(text[end]) == sign) ++end;
+    const size_t length = end - at;
+    if (sign != Sign::kSpace) tokens += sign == Sign::kLetter ? (length + 5) / 6 : (length + 2) / 3;   // a space joins a word
+    at = end;
+  }
+  return tokens;
+}
+
 void Fit(size_t budget, Json* answer) {
-  size_t size = Dump(*answer).size();
+  size_t size = Tokens(Dump(*answer));
   while (size > budget) {
     Longest longest;
     Find(answer, "", &longest);
     if (longest.list == nullptr) return;
     // As many as the excess is worth, at least one.
-    const size_t each = longest.bytes / longest.list->size() + 1;
+    const size_t each = longest.tokens / longest.list->size() + 1;
     const size_t excess = (size - budget) / each + 1;
     const size_t drop = std::max<size_t>(1, std::min(excess, longest.list->size() / 2));
     longest.list->erase(longest.list->end() - static_cast<std::ptrdiff_t>(drop), longest.list->end());
@@ -130,7 +151,7 @@ void Fit(size_t budget, Json* answer) {
     Json& left_out = (*answer)["left_out"];
     if (left_out.is_null()) left_out = Json::object();
     left_out[path] = left_out.value(path, 0) + static_cast<int64_t>(drop);
-    size = Dump(*answer).size();
+    size = Tokens(Dump(*answer));
   }
 }
 

@@ -45,18 +45,27 @@ TEST_CASE("of a long name begin and end are kept, and it can be recognised") {
   CHECK(Name("ääääääääää", 10) == "äää…ää");
 }
 
+TEST_CASE("tokens are counted as a model does at the most") {
+  CHECK(Tokens("") == 0);
+  CHECK(Tokens("duration") == 2);
+  CHECK(Tokens("two words") == 2);
+  CHECK(Tokens("1234567") == 3);
+  CHECK(Tokens("\",\"") == 1);
+  CHECK(Tokens("{\"role\":\"consumer\",\"duration_ns\":[472.8,501.8]}") == 19);   // cl100k_base: 16
+}
+
 TEST_CASE("an answer is fitted by shortening its longest lists, and says how much was left out") {
   Json answer;
   answer["answer"] = "x";
   for (int i = 0; i < 100; ++i) answer["rows"].push_back({{"name", "row number " + std::to_string(i)}});
   answer["few"] = Json::array({1, 2, 3});
-  Fit(1000, &answer);
-  CHECK(Dump(answer).size() <= 1000);
+  Fit(300, &answer);
+  CHECK(Tokens(Dump(answer)) <= 300);
   CHECK(answer["few"].size() == 3);
   CHECK(answer["rows"][0]["name"] == "row number 0");
   CHECK(answer["left_out"]["rows"].get<int>() == 100 - static_cast<int>(answer["rows"].size()));
   const std::string once = Dump(answer);
-  Fit(1000, &answer);
+  Fit(300, &answer);
   CHECK(Dump(answer) == once);
 }
 

@@ -32,11 +32,11 @@ const versionNegotiation = { mode: /^\d/.test(mode) ? { pin: mode } : mode };
 const client = new Client({ name: 'test', version: '1' }, generation === 'v2' ? { versionNegotiation } : {});
 await client.connect(transport);
 
-const sizes = {};
+const longest = {};
 const call = async (name, input) => {
   const result = await client.callTool({ name, arguments: input });
   const text = result.content.find(c => c.type === 'text').text;
-  sizes[name] = Math.max(sizes[name] ?? 0, Buffer.byteLength(text));
+  if (text.length > (longest[name] ?? '').length) longest[name] = text;
   return { failed: result.isError === true, answer: result.structuredContent, text: JSON.parse(text), content: result.content };
 };
 
@@ -86,6 +86,6 @@ let unknown = '';
 try { await call('no_such_tool', {}); } catch (error) { unknown = String(error.message ?? error); }
 await client.close();
 const answers = JSON.stringify({ tools, resources, guide, schema, service, first, again, second, events, later, diagnosis,
-  next, plan, loop, timeline, compared, rows, artifact, missing, wrong, unknown, sizes,
+  next, plan, loop, timeline, compared, rows, artifact, missing, wrong, unknown, longest,
   version: client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? '' });
 process.stdout.write(`${answers}\n`, () => process.exit(0));   // a pipe holds less than this: exit when it was read

@@ -18,12 +18,12 @@ async def main():
     if url == "-":
         server = StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ))
     async with Client(server, mode=mode) as client:
-        sizes = {}
+        longest = {}
 
         async def call(name, arguments):
             result = await client.call_tool(name, arguments)
             text = next(c.text for c in result.content if c.type == "text")
-            sizes[name] = max(sizes.get(name, 0), len(text.encode()))
+            longest[name] = max(longest.get(name, ""), text, key=len)
             return {"failed": bool(result.is_error), "answer": result.structured_content,
                     "text": json.loads(text),
                     "content": [c.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -88,7 +88,7 @@ async def main():
             seen["unknown"] = ""
         except Exception as error:  # the SDK's own class differs by version
             seen["unknown"] = str(error)
-        seen["sizes"] = sizes
+        seen["longest"] = longest
         seen["version"] = str(client.protocol_version) if hasattr(client, "protocol_version") else ""
     print(json.dumps(seen))
 
