@@ -56,23 +56,29 @@ LineRegions::LineRegions(const std::vector<RegionLines>& lines, InlinedAt inline
     lines_.push_back(one);
     lines_.back().parent = parent;
   }
+  for (uint32_t i = 0; i < lines_.size(); ++i) by_file_[lines_[i].file].push_back(i);
 }
 
-std::vector<std::vector<uint32_t>> LineRegions::Ranges(const SourceLine& line) const {
-  std::vector<bool> around(lines_.size());
-  for (size_t i = 0; i < lines_.size(); ++i)
-    around[i] = lines_[i].file == line.file && lines_[i].first <= line.line && line.line <= lines_[i].last;
-  std::vector<bool> innermost = around;
-  for (size_t i = 0; i < lines_.size(); ++i)
-    if (around[i] && lines_[i].parent >= 0) innermost[static_cast<size_t>(lines_[i].parent)] = false;
-  std::vector<std::vector<uint32_t>> found;
-  for (size_t i = 0; i < lines_.size(); ++i) {
-    if (!innermost[i]) continue;
-    std::vector<uint32_t>& chain = found.emplace_back();
-    for (int32_t at = static_cast<int32_t>(i); at >= 0; at = lines_[static_cast<size_t>(at)].parent)
-      chain.insert(chain.begin(), static_cast<uint32_t>(at));
+const std::vector<std::vector<uint32_t>>& LineRegions::Ranges(const SourceLine& line) {
+  static const auto* const none = new std::vector<std::vector<uint32_t>>;
+  const auto of_file = by_file_.find(line.file);
+  if (of_file == by_file_.end()) return *none;
+  const auto [at, added] = ranges_.try_emplace(line);
+  if (!added) return at->second;
+  std::vector<uint32_t> around;
+  std::set<int32_t> parents;
+  for (const uint32_t i : of_file->second) {
+    if (line.line < lines_[i].first || lines_[i].last < line.line) continue;
+    around.push_back(i);
+    parents.insert(lines_[i].parent);
   }
-  return found;
+  for (const uint32_t i : around) {
+    if (parents.contains(static_cast<int32_t>(i))) continue;   // another one lies within it
+    std::vector<uint32_t>& chain = at->second.emplace_back();
+    for (int32_t above = static_cast<int32_t>(i); above >= 0; above = lines_[static_cast<size_t>(above)].parent)
+      chain.insert(chain.begin(), static_cast<uint32_t>(above));
+  }
+  return at->second;
 }
 
 int32_t LineRegions::Child(int32_t parent, const RegionLines& lines) {
@@ -90,7 +96,7 @@ std::vector<int32_t> LineRegions::Find(const SourceLine& line) {
     std::vector<int32_t> here = {-1};
     // From the outermost function inwards, the last is the line's own.
     for (size_t frame = way.size() + 1; frame-- > 0;) {
-      const auto ranges = Ranges(frame == 0 ? line : way[frame - 1]);
+      const auto& ranges = Ranges(frame == 0 ? line : way[frame - 1]);
       if (ranges.empty()) continue;
       std::vector<int32_t> inner;
       for (const int32_t region : here)

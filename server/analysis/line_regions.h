@@ -57,9 +57,11 @@ class LineRegions {
   std::vector<int32_t> Above(int32_t region) const;
   int32_t Child(int32_t parent, const RegionLines& lines);
   // The innermost ranges around a line of its function, each with those around it, outermost first.
-  std::vector<std::vector<uint32_t>> Ranges(const SourceLine& line) const;
+  const std::vector<std::vector<uint32_t>>& Ranges(const SourceLine& line);
 
   std::vector<RegionLines> lines_;
+  absl::flat_hash_map<std::string, std::vector<uint32_t>> by_file_;                 // indices into lines_
+  std::map<SourceLine, std::vector<std::vector<uint32_t>>> ranges_;                 // that were asked for
   InlinedAt inlined_;
   std::vector<LineRegion> regions_;
   absl::flat_hash_map<std::pair<int32_t, std::string>, int32_t> children_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kMaxDepth = 16;
 constexpr size_t kMaxFrames = 32;
+constexpr int kMaxSteps = 512;   // of one location: those that name each other branch
 
 // Where the bracket that opened just before `at` closes, or the end.
 size_t EndOfBracket(absl::string_view text, size_t at) {
@@ -52,38 +53,39 @@ void MlirLocations::Define(absl::string_view line) {
 
 std::vector<SourceLine> MlirLocations::Frames(absl::string_view inside) const {
   std::vector<SourceLine> frames;
-  Append(inside, 0, &frames);
+  int steps = kMaxSteps;
+  Append(inside, 0, &steps, &frames);
   return frames;
 }
 
-void MlirLocations::Append(absl::string_view inside, int depth, std::vector<SourceLine>* out) const {
+void MlirLocations::Append(absl::string_view inside, int depth, int* steps, std::vector<SourceLine>* out) const {
   inside = absl::StripAsciiWhitespace(inside);
-  if (depth > kMaxDepth || out->size() >= kMaxFrames || inside.empty()) return;
-  if (absl::ConsumePrefix(&inside, "loc(")) return Append(inside.substr(0, EndOfBracket(inside, 0)), depth + 1, out);
+  if (depth > kMaxDepth || --*steps < 0 || out->size() >= kMaxFrames || inside.empty()) return;
+  if (absl::ConsumePrefix(&inside, "loc(")) return Append(inside.substr(0, EndOfBracket(inside, 0)), depth + 1, steps, out);
   if (inside[0] == '#') {
     size_t end = 1;
     while (end < inside.size() && absl::ascii_isalnum(static_cast<unsigned char>(inside[end]))) ++end;
     const auto found = defined_.find(inside.substr(0, end));
-    if (found != defined_.end()) Append(found->second, depth + 1, out);
+    if (found != defined_.end()) Append(found->second, depth + 1, steps, out);
     return;
   }
   if (absl::ConsumePrefix(&inside, "callsite(")) {
     inside = inside.substr(0, EndOfBracket(inside, 0));
     const size_t at = FindAt(inside);
     if (at == absl::string_view::npos) return;
-    Append(inside.substr(0, at), depth + 1, out);
-    return Append(inside.substr(at + 4), depth + 1, out);
+    Append(inside.substr(0, at), depth + 1, steps, out);
+    return Append(inside.substr(at + 4), depth + 1, steps, out);
   }
   if (absl::ConsumePrefix(&inside, "fused")) {
     if (!inside.empty() && inside[0] == '<') inside.remove_prefix(std::min(EndOfBracket(inside, 1) + 1, inside.size()));
     if (!absl::ConsumePrefix(&inside, "[")) return;
     inside = inside.substr(0, EndOfBracket(inside, 0));
     const size_t before = out->size();
-    for (size_t begin = 0; begin < inside.size() && out->size() == before;) {
+    for (size_t begin = 0; begin < inside.size() && out->size() == before && *steps > 0;) {
       size_t end = begin;
       for (int nested = 0; end < inside.size() && (inside[end] != ',' || nested > 0); ++end)
         nested += inside[end] == '(' ? 1 : inside[end] == ')' ? -1 : 0;
-      Append(inside.substr(begin, end - begin), depth + 1, out);
+      Append(inside.substr(begin, end - begin), depth + 1, steps, out);
       begin = end + 1;
     }
     return;
@@ -93,7 +95,7 @@ void MlirLocations::Append(absl::string_view inside, int depth, std::vector<Sour
   if (quote == absl::string_view::npos) return;
   const absl::string_view name = inside.substr(1, quote - 1);
   inside.remove_prefix(quote + 1);
-  if (absl::ConsumePrefix(&inside, "(")) return Append(inside.substr(0, EndOfBracket(inside, 0)), depth + 1, out);
+  if (absl::ConsumePrefix(&inside, "(")) return Append(inside.substr(0, EndOfBracket(inside, 0)), depth + 1, steps, out);
   if (!absl::ConsumePrefix(&inside, ":")) return;
   uint32_t line = 0;
   if (absl::SimpleAtoi(inside.substr(0, inside.find_first_not_of("0123456789")), &line) && line > 0)

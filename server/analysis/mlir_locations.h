@@ -22,7 +22,7 @@ struct SourceLine {
   }
 };
 
-// Every byte of the text is taken for hostile: locations nest to a limit, and what is beyond it is not known.
+// Every byte of the text is taken for hostile: locations are followed for so many steps, and what is beyond is not known.
 class MlirLocations {
  public:
   // Takes a line "#loc7 = loc(…)"; other lines are none of its business.
@@ -32,7 +32,7 @@ class MlirLocations {
   std::vector<SourceLine> Frames(absl::string_view inside) const;
 
  private:
-  void Append(absl::string_view inside, int depth, std::vector<SourceLine>* out) const;
+  void Append(absl::string_view inside, int depth, int* steps, std::vector<SourceLine>* out) const;
 
   absl::flat_hash_map<std::string, std::string> defined_;
 };

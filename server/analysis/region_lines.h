@@ -13,7 +13,7 @@
 
 namespace sextant::analysis {
 
-inline constexpr size_t kMaxRegionLines = 4096;   // of a kernel or a file
+inline constexpr size_t kMaxRegionLines = 1024;   // of a kernel or a file
 
 // Of the artifacts in which `proton` passes keep text with a kernel's scopes: "matmul_kernel.0.scopes.mlir".
 inline constexpr char kScopeTextEnding[] = ".scopes.mlir";

@@ -135,6 +135,33 @@ TEST_CASE("what is no text with scopes, or too much of it, is refused") {
   CHECK(Python("with pl.scope('a\\").regions.size() == 1);
 }
 
+TEST_CASE("locations that branch without end, and text that was damaged anywhere, are read in bounded time") {
+  // A thousand in a list, each naming the list: five levels of it would be 10^15 steps.
+  std::string list;
+  for (int i = 0; i < 1000; ++i) absl::StrAppend(&list, i == 0 ? "" : ", ", "#loc1");
+  const std::string bomb = absl::StrCat("#loc1 = loc(fused[", list, "])\n#loc2 = loc(callsite(#loc2 at #loc2))\n");
+  std::string text = bomb;
+  for (int i = 0; i < 1000; ++i) absl::StrAppend(&text, "%", i, " = tt.load loc(#loc", 1 + i % 2, ")\n");
+  CHECK(Mlir(text + "proton.record start \"a\" loc(#loc1)\n").regions.empty());
+  CHECK(InlinedAtOfMlirUntrusted(text).empty());
+  const std::string source = File("scoped.source"), python = File("scoped.py");
+  uint32_t random = 1;
+  const auto next = [&] { return random = random * 1664525 + 1013904223; };
+  for (int i = 0; i < 500; ++i) {
+    std::string damaged = i % 2 == 0 ? source : python;
+    for (int k = 0; k < 20; ++k) damaged[next() % damaged.size()] = "()[]\"'\n#:=\\ 0x\xff"[next() % 16];
+    damaged.resize(next() % damaged.size());
+    const auto found = i % 2 == 0 ? RegionLinesOfMlirUntrusted(damaged) : RegionLinesOfPythonUntrusted(damaged, "f.py");
+    if (!found.ok()) continue;
+    for (const RegionLines& one : found->regions) {
+      CHECK(one.first <= one.last);
+      CHECK(one.parent < static_cast<int32_t>(found->regions.size()));
+    }
+    LineRegions regions(found->regions, InlinedAtOfMlirUntrusted(damaged), {});
+    for (uint32_t line = 1; line < 40; ++line) CHECK_FALSE(regions.Of("/work/scoped.py", line).empty());
+  }
+}
+
 // "work>step>inner" of each way.
 std::vector<std::string> Ways(LineRegions* regions, const std::string& file, uint32_t line) {
   std::vector<std::string> ways;
