@@ -368,7 +368,6 @@ absl::Status GatherFacts(const Evidence& evidence, Facts* facts, v1::Basis* basi
     if (const auto gpu = pass.result().provenance().extra().find("gpu");
         EndedWell(pass) && gpu != pass.result().provenance().extra().end() && std::isnan(facts->sms))
       if (const Chip chip = ChipOf(gpu->second); chip.sms > 0) facts->sms = chip.sms;
-  if (std::isnan(facts->sms) && facts->occupancy && facts->occupancy->sms() > 0) facts->sms = facts->occupancy->sms();
   Grid(evidence, facts);
   RETURN_IF_ERROR(Time(evidence, facts, basis));
   for (const v1::Perturbation& one : evidence.certificates())
@@ -376,6 +375,7 @@ absl::Status GatherFacts(const Evidence& evidence, Facts* facts, v1::Basis* basi
   Clocks(evidence, facts);
   RETURN_IF_ERROR(Launching(evidence, facts));
   RETURN_IF_ERROR(Counters(evidence, facts, basis));
+  if (const double counted = facts->Metric("launch__sm_count").value; std::isnan(facts->sms) && counted > 0) facts->sms = counted;
   RETURN_IF_ERROR(ProductWaits(evidence, facts));
   return Widths(evidence, facts);
 }

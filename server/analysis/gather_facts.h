@@ -15,7 +15,7 @@ namespace sextant::analysis {
 //                   kind there is, median over passes
 //   spread          (P80 − P20) ÷ P50 of the launch of one number over passes (of one pass: of launches of one
 //                   shape), mean by their time
-//   SMs             of the chip's name
+//   SMs             of the chip's name, else launch__sm_count
 //   CTAs per SM     occupancy × warps an SM holds ÷ warps of a CTA
 //   stall shares    a reason's warps per issue ÷ those of all reasons
 //   bytes a thread  of global loads (stores): the instructions' widths, weighted by their executions

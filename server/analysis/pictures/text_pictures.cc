@@ -40,8 +40,14 @@ std::string Padded(std::string text, size_t columns, bool right = false) {
   return right ? absl::StrCat(space, text) : absl::StrCat(text, space);
 }
 
+// "consumer/wait full"; the region whole and the role cut where both are too long.
 std::string Label(const std::string& role, const std::string& region) {
-  return Shown(role.empty() ? region : absl::StrCat(role, "/", region));
+  const std::string shown = Shown(region);
+  if (role.empty()) return shown;
+  const std::string whole = absl::StrCat(Shown(role), "/", shown);
+  const size_t wide = Width(shown);
+  if (Width(whole) <= kLabel || wide + 6 > kLabel) return whole;
+  return absl::StrCat(Padded(Shown(role), kLabel - wide - 1), "/", shown);
 }
 
 // Marks under a plot: "0     5 µs   10 µs", each where its time is.

@@ -54,6 +54,9 @@ TEST_CASE("regions cover the columns in which their median instances run") {
   CHECK(absl::StrContains(rows[1], "████│"));
   for (int i = 0; i < 2; ++i) CHECK(Columns(rows[i]) == 100);
   CHECK(absl::StrContains(rows[2], "200 ns"));
+  // A role with a long name gives way to the region.
+  lane->set_role("wait_full+mma+epilogue of a consumer");
+  CHECK(absl::StartsWith(TextTimeline(timeline), "wait_full+mma+epilogue…/load│"));
   // Many regions, long and hostile names, times that are not known.
   for (int i = 0; i < 30; ++i) add(absl::StrCat(std::string(300, 'x'), "\n```", i), 10 * i, 20 * i + 5);
   add("never", NAN, NAN);

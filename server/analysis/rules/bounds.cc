@@ -154,7 +154,13 @@ void LatencyBound(const Facts& facts, Judgement* out) {
   for (const auto& [reason, fact] : stalls) {
     if (fact->value < 0.1) break;
     finding->add_evidence(fact->evidence);
-    if (reason == "barrier" && ParksAtBarriers(facts)) continue;
+    if (reason == "barrier" && ParksAtBarriers(facts)) {
+      // Roles that park say nothing; those that wait for their products there do.
+      const StalledPlace products = MostStalledAtProducts(facts);
+      if (products.site != nullptr)
+        finding->add_try_this(absl::StrCat(RemedyOf("barrier", products), "; most at ", PlaceText(products)));
+      continue;
+    }
     if (std::string advice = Advice(facts, reason); !advice.empty()) finding->add_try_this(std::move(advice));
   }
   if (stalls.empty())

@@ -372,7 +372,7 @@ void VaryingRegion(const Facts& facts, Judgement* out) {
   for (const v1::Association& one : most->goes_with())
     if (one.p_value() < 0.01 && std::abs(one.correlation()) >= 0.3 && finding->evidence_size() < 6)
       finding->add_evidence(absl::StrFormat("goes with %s: %.2f", one.with(), one.correlation()));
-  finding->add_try_this("find what the slow instances have in common: `sextant variation`");
+  finding->add_try_this("find what the slow instances have in common: sextant variation");
 }
 
 constexpr Rule kRules[] = {

@@ -77,6 +77,13 @@ StalledPlace MostStalled(const Facts& facts, absl::string_view reason, absl::str
   return most;
 }
 
+StalledPlace MostStalledAtProducts(const Facts& facts) {
+  StalledPlace most{nullptr, kPlaceMatters};
+  for (const CodeSite& site : facts.sites)
+    if (absl::StartsWith(site.opcode, "WARPGROUP") && StalledFor(site, "barrier") >= most.samples) most = {&site, StalledFor(site, "barrier")};
+  return most;
+}
+
 std::string PlaceText(const StalledPlace& place) {
   if (place.site == nullptr) return "";
   const CodeSite& site = *place.site;

@@ -20,6 +20,8 @@ struct StalledPlace {
 // The place at which most samples stand for the reason, in the region ("": anywhere), the recorder's apart; no site
 // where none has kPlaceMatters.
 StalledPlace MostStalled(const Facts& facts, absl::string_view reason, absl::string_view region);
+// The one at which asynchronous products are waited for (WARPGROUP.DEPBAR counts as a barrier).
+StalledPlace MostStalledAtProducts(const Facts& facts);
 // "FFMA at k.cu:40, for the result of LDG.E at k.cu:33 (12 % of the kernel's samples)".
 std::string PlaceText(const StalledPlace& place);
 
