@@ -1,5 +1,6 @@
 // GetJob through MCP and through JSON at 2,000 calls a second while 500 watchers listen, and what each MCP
-// tool's answer costs its reader, on the largest recording of an H200 (--sizes: this alone).
+// tool's answer costs its reader, on the largest recording of an H200 (--sizes: this alone). `--tokens`: with
+// tokens required.
 #include <poll.h>
 
 #include <algorithm>
@@ -32,15 +33,23 @@ struct Load {
   double p50_ms = 0, p99_ms = 0;
 };
 
+// Where the gateway is, and the token it is shown.
+struct Place {
+  int port = 0;
+  std::string headers;
+
+  Http Open() const { return Http(port, headers); }
+};
+
 // Calls from kConnections threads: `rate` a second in all, timed from when each was due, or (rate 0) one
 // after the other.
-Load Drive(int port, double rate, const std::function<void(Http&)>& call) {
+Load Drive(const Place& place, double rate, const std::function<void(Http&)>& call) {
   std::vector<std::vector<double>> times(kConnections);
   std::vector<std::thread> threads;
   const double begin = NowS() + 0.1;
   for (int i = 0; i < kConnections; ++i) {
     threads.emplace_back([&, i] {
-      Http http(port);
+      Http http = place.Open();
       const double every = rate > 0 ? kConnections / rate : 0;
       for (double due = begin + (rate > 0 ? i / rate : 0); due < begin + kSeconds;) {
         const double now = NowS();
@@ -80,11 +89,11 @@ std::string McpBody(const std::string& tool, const json& arguments) {
 // Listeners on one job, read by one thread.
 class Watchers {
  public:
-  Watchers(int port, int64_t job) {
+  Watchers(const Place& place, int64_t job) {
     for (int i = 0; i < kWatchers; ++i) {
-      sockets_.emplace_back(port);
+      sockets_.push_back(place.Open());
       sockets_.back().Send("GET /api/sextant.v1.Sextant/WatchJob?job_id=" + std::to_string(job) +
-                           " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                           " HTTP/1.1\r\nHost: localhost\r\n" + place.headers + "\r\n");
     }
   }
   // How many have seen `text` within `seconds`.
@@ -143,14 +152,14 @@ int64_t SubmitExternal(Service& service, const std::string& id) {
 }
 
 // Plays the recording twice through the command line, asks every tool, prints bytes and tokens.
-size_t AnswerSizes(Service& service, int port) {
+size_t AnswerSizes(Service& service, const Place& place) {
   const std::string recording = Largest("tests/recordings/h200");
   const std::string sextant = std::string(std::getenv("SEXTANT_BUILD")) + "/client/cli/sextant --server unix://" +
                               service.directory() + "/sextantd.sock --format json run --no-timeline --fresh --pass replay:" +
                               recording + " >/dev/null 2>&1";
   for (int i = 0; i < 2; ++i)
     if (std::system(sextant.c_str()) != 0) std::fprintf(stderr, "the recording did not play to its end\n");
-  Http http(port);
+  Http http = place.Open();
   const auto ask = [&](const std::string& tool, const json& arguments) {
     return json::parse(http.Post("/mcp", McpHeaders(tool), McpBody(tool, arguments)))["result"];
   };
@@ -187,27 +196,38 @@ size_t AnswerSizes(Service& service, int port) {
   return most;
 }
 
-void Main(bool sizes_alone) {
-  Service service;
-  int port = 0;
-  std::ifstream(service.directory() + "/state/http_port") >> port;
+std::string TokenHeader(Service& service) {
+  v1::CreateTokenRequest request;
+  request.set_name("load");
+  request.add_scopes(v1::READ);
+  grpc::ClientContext context;
+  v1::CreateTokenResponse response;
+  Must(service.client().CreateToken(&context, request, &response), "CreateToken");
+  return "Authorization: Bearer " + response.secret() + "\r\n";
+}
+
+void Main(bool tokens_required, bool sizes_alone) {
+  Service service(tokens_required ? std::vector<std::string>{"--require-tokens"} : std::vector<std::string>{});
+  Place place;
+  std::ifstream(service.directory() + "/state/http_port") >> place.port;
+  if (tokens_required) place.headers = TokenHeader(service);
   if (sizes_alone) {
     service.StartWorker("w", {});
     Figures line;
-    line.Add("longest_answer_tokens", static_cast<double>(AnswerSizes(service, port)));
+    line.Add("longest_answer_tokens", static_cast<double>(AnswerSizes(service, place)));
     line.Print("gateway_sizes");
     return;
   }
   const int64_t job = SubmitExternal(service, "watched"), asked = SubmitExternal(service, "asked");
-  Watchers watchers(port, job);
+  Watchers watchers(place, job);
   const int attached = watchers.Seen("accepted", 60);
 
   const std::string json_body = json{{"job_id", asked}}.dump();
   const auto by_json = [&](Http& http) { http.Post("/api/sextant.v1.Sextant/GetJob", "", json_body); };
   const std::string mcp_body = McpBody("get_job", {{"job_id", asked}}), mcp_headers = McpHeaders("get_job");
   const auto by_mcp = [&](Http& http) { http.Post("/mcp", mcp_headers, mcp_body); };
-  const Load json_paced = Drive(port, kRate, by_json), mcp_paced = Drive(port, kRate, by_mcp);
-  const Load json_most = Drive(port, 0, by_json), mcp_most = Drive(port, 0, by_mcp);
+  const Load json_paced = Drive(place, kRate, by_json), mcp_paced = Drive(place, kRate, by_mcp);
+  const Load json_most = Drive(place, 0, by_json), mcp_most = Drive(place, 0, by_mcp);
 
   grpc::ClientContext context;
   v1::CompleteTaskRequest complete;
@@ -218,7 +238,7 @@ void Main(bool sizes_alone) {
   const int served = std::min(attached, watchers.Seen("event: end", 60));
 
   service.StartWorker("w", {});
-  const size_t tokens = AnswerSizes(service, port);
+  const size_t tokens = AnswerSizes(service, place);
 
   std::printf("\n%-52s %10s %10s\n", "", "measured", "target");
   const auto row = [](const char* what, double value, const char* unit, const char* target) {
@@ -249,6 +269,7 @@ void Main(bool sizes_alone) {
 }  // namespace sextant::bench
 
 int main(int argc, char** argv) {
-  sextant::bench::Main(argc > 1 && std::string(argv[1]) == "--sizes");
+  const std::string option = argc > 1 ? argv[1] : "";
+  sextant::bench::Main(option == "--tokens", option == "--sizes");
   return 0;
 }

@@ -15,7 +15,9 @@ namespace sextant::bench {
 
 class Http {
  public:
-  explicit Http(int port) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+  // `headers` go with every request: "Name: value\r\n".
+  explicit Http(int port, std::string headers = "")
+      : headers_(std::move(headers)), fd_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in to = {};
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<uint16_t>(port));
@@ -27,7 +29,8 @@ class Http {
   ~Http() {
     if (fd_ >= 0) close(fd_);
   }
-  Http(Http&& other) noexcept : fd_(std::exchange(other.fd_, -1)), read_(std::move(other.read_)) {}
+  Http(Http&& other) noexcept
+      : headers_(std::move(other.headers_)), fd_(std::exchange(other.fd_, -1)), read_(std::move(other.read_)) {}
   Http(const Http&) = delete;
 
   int fd() const { return fd_; }
@@ -41,7 +44,7 @@ class Http {
   }
   // Posts a body and returns the answer's; ends the program when it is not 200.
   std::string Post(const std::string& path, const std::string& headers, const std::string& body) {
-    Send("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + headers +
+    Send("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + headers_ + headers +
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
     size_t head = 0;
     while ((head = read_.find("\r\n\r\n")) == std::string::npos) Receive();
@@ -66,6 +69,7 @@ class Http {
     read_.append(buffer, static_cast<size_t>(n));
   }
 
+  std::string headers_;
   int fd_;
   std::string read_;
 };

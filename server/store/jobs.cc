@@ -72,10 +72,16 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
         "  keep, salt, labels, deadline_s, deadline_at, tenant) "
         "VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, jsonb_object($10::text[]), $11::float8, "
         "  CASE WHEN $11::float8 > 0 THEN now() + $11::float8 * interval '1 s' END, $12) "
-        "ON CONFLICT (tenant, submitter, request_id) DO NOTHING RETURNING job_id",
+        "ON CONFLICT (tenant, submitter, request_id) DO NOTHING RETURNING job_id, "
+        // As FindQueueRoom, without a round trip of its own.
+        "  coalesce((SELECT nullif(queued_passes, 0) FROM tenant_quotas q WHERE q.tenant = $12), $13::bigint), "
+        "  CASE WHEN $13::bigint = 0 AND NOT EXISTS (SELECT 1 FROM tenant_quotas q WHERE q.tenant = $12) THEN 0 "
+        "  ELSE (SELECT count(*) FROM (SELECT 1 FROM queue WHERE tenant = $12 AND state = 2 LIMIT "
+        "    nullif(coalesce((SELECT nullif(queued_passes, 0) FROM tenant_quotas q WHERE q.tenant = $12), "
+        "      $13::bigint), 0)) c) END",
         submitter, request.request_id(), Bytes(digest), spec.name(), spec.open(), spec.priority(),
         spec.fresh(), spec.keep(), spec.salt(), LabelsJson(spec), spec.deadline_s(),
-        owner.tenant);
+        owner.tenant, static_cast<int64_t>(limits.max_queued_passes_per_tenant()));
     if (inserted.empty()) {
       const auto rows = tx.exec_params(
           "SELECT job_id, graph_digest FROM jobs WHERE submitter = $1 AND request_id = $2 AND tenant = $3",
@@ -104,7 +110,7 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
     event.set_state(v1::WAITING);
     event.set_message(absl::StrCat(graph.tasks.size(), " tasks"));
     change.Note(std::move(event));
-    const QueueRoom room = FindQueueRoom(tx, owner.tenant, limits.max_queued_passes_per_tenant());
+    const QueueRoom room{inserted[0][1].as<uint64_t>(), inserted[0][2].as<uint64_t>()};
     RETURN_IF_ERROR(CheckQueued(room, owner.tenant, TaskInserter::PassesAsked(graph)));
     TaskInserter inserter(change, graph);
     inserter.Insert();
