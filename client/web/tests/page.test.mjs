@@ -20,6 +20,7 @@ const chrome = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const run = promisify(execFile);
 let home, url, browser;
 const jobs = {};
+const kPatience_ms = 60_000;   // longest wait for something that must happen; never a measure of speed
 
 const sextant = async (...args) => (await run(join(build, "client/cli/sextant"), args, { env: { ...process.env, SEXTANT_HOME: home }, maxBuffer: 1 << 26 })).stdout;
 
@@ -61,7 +62,7 @@ after(async () => {
 async function visit(t, hash, { width = 1280, height = 900, scheme = "light" } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, acceptDownloads: true });
   t.after(() => context.close());
-  context.setDefaultTimeout(8_000);
+  context.setDefaultTimeout(kPatience_ms);
   const page = await context.newPage();
   const said = [];
   page.on("console", (m) => { if (["error", "warning"].includes(m.type()) && !/Multiple readback/.test(m.text())) said.push(`${m.text()} ${m.location().url}`); });
@@ -189,7 +190,7 @@ for (const hash of ["#/", "#/job/JOB", "#/job/JOB/timeline", "#/job/JOB/counters
 test("what is not there is said in words", async (t) => {
   const context = await browser.newContext();
   t.after(() => context.close());
-  context.setDefaultTimeout(8_000);
+  context.setDefaultTimeout(kPatience_ms);
   const page = await context.newPage();
   await page.goto(`${url}#/job/999999`);
   await page.locator(".notice").waitFor();
