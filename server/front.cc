@@ -29,15 +29,6 @@ int RememberedPort(const std::string& path) {
   return file >> port && port > 0 && port < 65536 ? port : 0;
 }
 
-// The names of a certificate are names of this service.
-std::vector<std::string> HostsOf(const Flags& flags, tls::Certificates* certificates) {
-  std::vector<std::string> hosts = flags.http_hosts;
-  if (certificates != nullptr) {
-    for (const std::string& name : certificates->Current()->names) hosts.push_back(name);
-  }
-  return hosts;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const Flags& flags,
@@ -59,7 +50,7 @@ absl::StatusOr<std::unique_ptr<Front>> Front::Start(rpc::Server* service, const 
 
 Front::Front(rpc::Server* service, const Flags& flags, tls::Certificates* certificates)
     : certificates_(certificates),
-      guard_{HostsOf(flags, certificates), flags.http_origins},
+      guard_{flags.http_hosts, flags.http_origins},
       anyone_(flags.anywhere || flags.require_tokens),
       gateway_(std::make_unique<gateway::Gateway>(service->InProcess())),
       mcp_(std::make_unique<gateway::McpEndpoint>(
@@ -135,7 +126,14 @@ absl::Status Front::Listen(const Flags& flags) {
 }
 
 http::Response Front::Admit(const http::Request& request) const {
-  absl::Status status = guard_.Check(request);
+  absl::Status status;
+  if (certificates_ == nullptr) {
+    status = guard_.Check(request);
+  } else {   // the names of the certificate are names of this service
+    http::Guard guard = guard_;
+    for (const std::string& name : certificates_->Current()->names) guard.hosts.push_back(name);
+    status = guard.Check(request);
+  }
   // A port of this machine is open to all its users, and who may call may run programs.
   if (status.ok() && request.loopback && !anyone_ && request.peer_uid != geteuid() &&
       request.peer_uid != 0)

@@ -11,6 +11,10 @@ namespace {
 
 namespace ex = grpc::experimental;
 
+// gRPC's name for it is the least time between attempts; it is how long one may take. TLS over a slow line
+// or by a busy machine takes more than the tenths of a second after which a refused attempt is repeated.
+constexpr int kConnectTimeoutMs = 10'000;
+
 class SendToken final : public ex::Interceptor {
  public:
   explicit SendToken(Token* token) : token_(token) {}
@@ -42,7 +46,9 @@ std::shared_ptr<grpc::Channel> OpenChannel(const Access& access, const grpc::Cha
   // Call credentials would do on encrypted channels alone; a token may go over a Unix socket too.
   std::vector<std::unique_ptr<ex::ClientInterceptorFactoryInterface>> interceptors;
   if (access.token() != nullptr) interceptors.push_back(std::make_unique<SendTokenFactory>(access.token()));
-  return ex::CreateCustomChannelWithInterceptors(access.target(), credentials, arguments,
+  grpc::ChannelArguments with_patience = arguments;
+  with_patience.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  return ex::CreateCustomChannelWithInterceptors(access.target(), credentials, with_patience,
                                                  std::move(interceptors));
 }
 

@@ -9,7 +9,7 @@
 
 namespace sextant::access {
 
-// Nothing is contacted yet. Every call carries the token as it is at that moment.
+// Nothing is contacted yet. An attempt to connect may take 10 s. Every call carries the token as it is at that moment.
 std::shared_ptr<grpc::Channel> OpenChannel(const Access& access, const grpc::ChannelArguments& arguments);
 
 }  // namespace sextant::access

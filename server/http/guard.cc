@@ -31,6 +31,14 @@ bool Has(const std::vector<std::string>& list, absl::string_view item) {
                      [item](const std::string& each) { return absl::EqualsIgnoreCase(each, item); });
 }
 
+bool IsHost(const std::vector<std::string>& hosts, absl::string_view name) {
+  const absl::string_view after = name.substr(std::min(name.find('.'), name.size()));
+  return std::any_of(hosts.begin(), hosts.end(), [&](absl::string_view host) {
+    if (absl::ConsumePrefix(&host, "*")) return host.size() > 1 && absl::EqualsIgnoreCase(host, after);
+    return absl::EqualsIgnoreCase(host, name);
+  });
+}
+
 std::string Shown(absl::string_view text) { return absl::CHexEscape(text.substr(0, 100)); }
 
 }  // namespace
@@ -39,7 +47,7 @@ absl::Status Guard::Check(const Request& request) const {
   const absl::string_view host = request.Header("Host");
   const std::string name = HostName(host);
   if (name.empty()) return absl::PermissionDeniedError("Host: the header is missing");
-  if (!IsAddress(name) && name != "localhost" && !Has(hosts, name))
+  if (!IsAddress(name) && name != "localhost" && !IsHost(hosts, name))
     return absl::PermissionDeniedError(absl::StrCat(
         "Host: ", Shown(name), " is not a name of this service; start sextantd with --http-host ",
         Shown(name), " if it is"));

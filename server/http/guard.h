@@ -11,7 +11,8 @@
 namespace sextant::http {
 
 struct Guard {
-  std::vector<std::string> hosts;     // names beside IP addresses and localhost; "profiler.example.org"
+  // Names beside IP addresses and localhost: "profiler.example.org", or "*.example.org" for one word more.
+  std::vector<std::string> hosts;
   std::vector<std::string> origins;   // of other sites' pages; "https://notebook.example.org"
 
   // PERMISSION_DENIED names the flag that would let it pass. Host must be there, and be an IP address,

@@ -31,6 +31,15 @@ TEST_CASE("addresses and localhost are this service's names, others only when th
   CHECK(std::string(guard.Check(From("a.b")).message()).find("--http-host a.b") != std::string::npos);
 }
 
+TEST_CASE("a star is one word of a name") {
+  const Guard guard = {.hosts = {"*.example.org", "*"}};
+  CHECK(guard.Check(From("gpu.example.org:7371")).ok());
+  for (const char* host : {"example.org", "a.gpu.example.org", "evil", "gpu.example.org.evil", ".example.org.evil"}) {
+    INFO(host);
+    CHECK(absl::IsPermissionDenied(guard.Check(From(host))));
+  }
+}
+
 TEST_CASE("a page may call the service it came from, and no other's may") {
   const Guard guard = {.hosts = {}, .origins = {"https://notebook.example.org"}};
   CHECK(guard.Check(From("127.0.0.1:80", "http://127.0.0.1:80")).ok());

@@ -170,6 +170,21 @@ class TlsTest(unittest.TestCase):
                 mcp.stdin.close()
             self.assertEqual(answer["result"].get("isError", False), error, answer)
 
+    def test_the_python_client_reads_the_same_variables(self):
+        pythons = sorted((ROOT / ".cache/python").glob("*/bin/python"))   # made by client/python/check
+        if not pythons:
+            self.skipTest("no environment of the Python client: client/python/check makes it")
+        pki = self.site.authority
+        env = dict(os.environ, SEXTANT_SERVER=self.site.url.replace("tls://", ""), SEXTANT_CA=str(pki.pem("ca")),
+                   SEXTANT_CERT=str(pki.pem("alice")), SEXTANT_KEY=str(pki.key("alice")))
+        program = "import sextant; print(sextant.connect(wait_s=0).describe().caller.tenant)"
+        with_token = subprocess.run([pythons[-1], "-c", program], env={**env, "SEXTANT_TOKEN": self.red.read_text().strip()},
+                                    capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual(with_token.stdout.strip(), "red", with_token.stderr)
+        without = subprocess.run([pythons[-1], "-c", program], env=env, capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertNotEqual(without.returncode, 0)
+        self.assertIn("TokenRefused", without.stderr)
+
     def test_who_cannot_be_trusted_is_told_why_at_once(self):
         site, pki = self.site, self.site.authority
         other = Authority(site.dir / "other")
@@ -247,11 +262,13 @@ class RenewalTest(unittest.TestCase):
         other = Authority(site.dir / "next")
         other.make("server", "localhost", "127.0.0.1")
         shutil.copy(other.pem("server"), pki.pem("server"))
-        self.assertEqual(site.call(*call).code, 0)
+        still = site.call(*call)
+        self.assertEqual(still.code, 0, still.err)
         shutil.copy(other.key("server"), pki.key("server"))
         wait_until(lambda: "not trusted" in site.call(*call).err, "the next certificate is shown")
         renewed = [*call[:3], other.pem("ca"), *call[4:]]
-        self.assertEqual(site.call(*renewed).code, 0)
+        after = site.call(*renewed)
+        self.assertEqual(after.code, 0, after.err)
 
 
 class ListenTest(unittest.TestCase):

@@ -32,7 +32,6 @@ std::shared_ptr<grpc::Channel> OpenChannel(const access::Access& access, const A
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   const int first_ms = static_cast<int>(times.reconnect.first.count());
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_ms);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, first_ms);
   // Calls fail at once while the channel waits, and then wait themselves: half the time is its share.
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    static_cast<int>(times.reconnect.most.count()) / 2);

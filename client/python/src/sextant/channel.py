@@ -149,7 +149,7 @@ class Channel:
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 10_000),  # how long an attempt may take, TLS and all
             ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.primary_user_agent", f"sextant-python/{VERSION}"),
