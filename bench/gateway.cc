@@ -199,7 +199,7 @@ size_t AnswerSizes(Service& service, const Place& place) {
 std::string TokenHeader(Service& service) {
   v1::CreateTokenRequest request;
   request.set_name("load");
-  request.add_scopes(v1::READ);
+  request.add_scopes(v1::SUBMIT);
   grpc::ClientContext context;
   v1::CreateTokenResponse response;
   Must(service.client().CreateToken(&context, request, &response), "CreateToken");
