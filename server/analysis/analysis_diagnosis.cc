@@ -63,8 +63,10 @@ v1::Diagnosis Analysis::DiagnoseWith(const std::vector<Evidence>& kernels, const
     basis.clear_sass_digest();
   }
   *diagnosis.mutable_basis() = std::move(basis);
-  for (v1::Abstention& one : *diagnosis.mutable_abstentions())
+  for (v1::Abstention& one : *diagnosis.mutable_abstentions()) {
+    one.set_pass(kernels.front().PassFor(one.pass()));
     if (!one.pass().empty()) one.set_cost_s(ExpectedCostS(one.pass(), kernels.front().passes()));
+  }
   return diagnosis;
 }
 

@@ -250,6 +250,15 @@ void Evidence::Begin(v1::Basis* basis) const {
   for (const double q : quantiles_) basis->add_quantiles(q);
 }
 
+std::string Evidence::PassFor(absl::string_view pass) const {
+  const v1::Workload& workload = task_.spec().profile().workload();
+  if (workload.argv().empty()) return std::string(pass);
+  const absl::string_view program = workload.argv(0);
+  const bool python = absl::StartsWith(program.substr(program.rfind('/') + 1), "python");   // npos + 1 is 0
+  return python && (pass == "scopes" || absl::StartsWith(pass, "scopes*")) ? absl::StrCat("proton", pass.substr(6))
+                                                                            : std::string(pass);
+}
+
 void Evidence::Abstain(absl::string_view question, absl::string_view why, absl::string_view pass,
                        v1::Basis* basis) const {
   for (const v1::Abstention& one : basis->abstentions())
@@ -257,8 +266,8 @@ void Evidence::Abstain(absl::string_view question, absl::string_view why, absl::
   v1::Abstention* const out = basis->add_abstentions();
   out->set_question(std::string(question));
   out->set_why(std::string(why));
-  out->set_pass(std::string(pass));
-  if (!pass.empty()) out->set_cost_s(ExpectedCostS(pass, passes_));
+  out->set_pass(PassFor(pass));
+  if (!pass.empty()) out->set_cost_s(ExpectedCostS(out->pass(), passes_));
 }
 
 }  // namespace sextant::analysis

@@ -126,6 +126,8 @@ class Evidence {
 
   // Fills job, task, kernel, code, quantiles. Provenance is added by Take.
   void Begin(v1::Basis* basis) const;
+  // The pass that looks where `pass` would: regions of a program of Python's are Proton's.
+  std::string PassFor(absl::string_view pass) const;
   // What could not be judged; `pass` as on the command line, "" for none would. Its cost is estimated from the
   // passes that ran. Once for each question.
   void Abstain(absl::string_view question, absl::string_view why, absl::string_view pass,

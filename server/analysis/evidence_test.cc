@@ -182,6 +182,18 @@ TEST_CASE("a thousand kernels with NaN and missing columns are told apart") {
   CHECK(evidence.kernel() == "k500");
 }
 
+TEST_CASE("regions of a program of Python's are asked of proton, because it has no scopes of CUDA's") {
+  TestJob python;
+  python.Program("/opt/venv/bin/python3.12").Pass("activity", kLight);
+  v1::Basis basis;
+  python.Gather().Abstain("q", "why", "scopes*4", &basis);
+  CHECK(basis.abstentions(0).pass() == "proton*4");
+  CHECK(python.Gather().PassFor("pcsampling") == "pcsampling");
+  TestJob other;
+  other.Program("./pythonic/gemm").Pass("activity", kLight);
+  CHECK(other.Gather().PassFor("scopes") == "scopes");
+}
+
 TEST_CASE("an abstention names the pass that would settle it, and what that costs") {
   TestJob job;
   job.Pass("activity", kLight)->mutable_result()->mutable_exit()->set_wall_s(2);

@@ -90,6 +90,12 @@ class TestJob {
     return *this;
   }
 
+  // The workload's program.
+  TestJob& Program(const std::string& program) {
+    task_.mutable_spec()->mutable_profile()->mutable_workload()->add_argv(program);
+    return *this;
+  }
+
   // A file of the workload's bundle.
   TestJob& File(const std::string& path, std::string bytes) {
     v1::File* file = task_.mutable_spec()->mutable_profile()->mutable_workload()->add_files();
