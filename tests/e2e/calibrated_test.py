@@ -46,9 +46,14 @@ class Calibrated(ServiceTest):
                     low, high, share = neighbours(durations, q)
                     if exact:  # interpolates; a rollup knows the value of a rank, so one of the two
                         low = high = low + (high - low) * share
+                        below, above = max(0.01 * low, 1000), max(0.01 * high, 1000)
+                    else:  # and that to its relative error, of what the recorder saw
+                        error = seen[region]["relative_error"]
+                        self.assertLessEqual(error, 0.01)
+                        below, above = error * low + 1000, error * high + 1000
                     what = f"{region} P{q * 100:.0f} exact={exact}"
-                    self.assertGreaterEqual(measured, low - max(0.01 * low, 1000), what)
-                    self.assertLessEqual(measured, high + max(0.01 * high, 1000), what)
+                    self.assertGreaterEqual(measured, low - below, what)
+                    self.assertLessEqual(measured, high + above, what)
 
     @staticmethod
     def hex(base64_digest):
