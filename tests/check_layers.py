@@ -32,12 +32,12 @@ ROOMS = {
     "workers/backends": {"workers/inject"},  # its file format, and what both compute of a cubin
     "workers/inject": set(),
     "workers/gpu": set(),
-    "workers/agent": {"workers/sandbox", "workers/backends", "workers/gpu", "client/access"},
-    "workers/main.cc": {"workers/sandbox", "workers/backends", "workers/gpu", "workers/agent", "client/access"},
-    "client/access": set(),
+    "workers/agent": {"workers/sandbox", "workers/backends", "workers/gpu", "client/endpoint"},
+    "workers/main.cc": {"workers/sandbox", "workers/backends", "workers/gpu", "workers/agent", "client/endpoint"},
+    "client/endpoint": set(),
     "client/pass": set(),
     "client/mcp": {"client/pass"},
-    "client/cli": {"client/access", "client/pass", "client/mcp"},
+    "client/cli": {"client/endpoint", "client/pass", "client/mcp"},
     "client/include": set(),
     "examples": set(),
 }
@@ -46,7 +46,7 @@ ROOMS = {
 FOREIGN = [
     (r"pqxx/|libpq-fe\.h", ["server/store"]),
     (r"grpcpp/|grpc/|.*\.grpc\.pb\.h", ["server/rpc", "server/gateway", "server/main.cc", "workers/agent",
-                                        "workers/main.cc", "client/access", "client/cli", "client/mcp"]),
+                                        "workers/main.cc", "client/endpoint", "client/cli", "client/mcp"]),
     (r"cupti", ["workers/inject", "workers/backends"]),
     (r"seccomp\.h", ["workers/sandbox"]),
     (r"boost/", ["server/http"]),

@@ -59,7 +59,7 @@ void Declare(CLI::App& app, Settings& settings) {
   app.add_option("--cert", settings.cert,
                  "PEM file of this worker's certificate, where the coordinator asks for one (or SEXTANT_CERT)");
   app.add_option("--key", settings.key, "PEM file of its private key (or SEXTANT_KEY)");
-  app.add_flag("--insecure-token", settings.agent.access.insecure_token,
+  app.add_flag("--insecure-token", settings.agent.endpoint.insecure_token,
                "Send the token unencrypted to other machines");
   app.add_option("--state", settings.state, "Directory of this worker's own files")
       ->capture_default_str();
@@ -179,11 +179,11 @@ int main(int argc, char** argv) {
         "--coordinator is missing: give host:port or unix:///path of a running sextantd"));
   }
 
-  settings.agent.access = access::WithEnvironment({.token_file = {settings.token_file, "--token-file"},
+  settings.agent.endpoint = endpoint::WithEnvironment({.token_file = {settings.token_file, "--token-file"},
                                                    .ca = {settings.ca, "--ca"},
                                                    .cert = {settings.cert, "--cert"},
                                                    .key = {settings.key, "--key"},
-                                                   .insecure_token = settings.agent.access.insecure_token},
+                                                   .insecure_token = settings.agent.endpoint.insecure_token},
                                                   Environment);
   // Before any thread exists, so that all of them leave these signals to one.
   sigset_t signals;

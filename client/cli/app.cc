@@ -31,8 +31,8 @@ void CollectOptions(const CLI::App& command, std::vector<std::string>& options) 
 int Main(Context& context, std::vector<std::string> arguments) {
   if (arguments.empty()) {
     context.server = context.environment("SEXTANT_SERVER").value_or("");
-    context.given = access::WithEnvironment({}, context.environment);
-    if (const auto access = context.Access(); !access.ok()) return context.Usage(access.status().message());
+    context.given = endpoint::WithEnvironment({}, context.environment);
+    if (const auto endpoint = context.Endpoint(); !endpoint.ok()) return context.Usage(endpoint.status().message());
     return Overview(context);
   }
   CommandLine app;
@@ -83,11 +83,11 @@ int Main(Context& context, std::vector<std::string> arguments) {
     }
   }
   context.server = !app.server().empty() ? app.server() : context.environment("SEXTANT_SERVER").value_or("");
-  context.given = access::WithEnvironment(app.given(), context.environment);
+  context.given = endpoint::WithEnvironment(app.given(), context.environment);
   context.json = v.format == "json";
   if (v.no_color || context.json) context.out_terminal.color = context.err_terminal.color = false;
   if (app.calls()) {
-    if (const auto access = context.Access(); !access.ok()) return context.Usage(access.status().message());
+    if (const auto endpoint = context.Endpoint(); !endpoint.ok()) return context.Usage(endpoint.status().message());
   }
   return app.action()(context);
 }

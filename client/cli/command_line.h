@@ -80,7 +80,7 @@ class CommandLine {
   Values& values() { return v_; }
   const std::string& server() const { return server_; }
   // What the flags say of how the service is reached.
-  access::Options given() const {
+  endpoint::Options given() const {
     return {.token_file = {token_file_, "--token-file"},
             .ca = {ca_, "--ca"},
             .cert = {cert_, "--cert"},

@@ -7,14 +7,14 @@
 
 namespace sextant::cli {
 
-absl::StatusOr<access::Access> Context::Access() const {
-  access::Options options = given;
+absl::StatusOr<endpoint::Endpoint> Context::Endpoint() const {
+  endpoint::Options options = given;
   options.address = address();
-  return access::Access::Make(options);
+  return endpoint::Endpoint::Make(options);
 }
 
 Service& Context::service() {
-  if (service_ == nullptr) service_ = std::make_unique<Service>(*Access());
+  if (service_ == nullptr) service_ = std::make_unique<Service>(*Endpoint());
   return *service_;
 }
 

@@ -41,15 +41,15 @@ class Context {
   Home home;
   std::string own_executable;
   std::string server;           // --server or SEXTANT_SERVER; empty: the embedded default
-  access::Options given;        // how to reach it, beside its address
+  endpoint::Options given;      // how to reach it, beside its address
   bool json = false;
   double reconnect_s = 120;     // how long a lost service is waited for while following a job
 
   // The embedded default's address, or what the user named.
   std::string address() const { return server.empty() ? home.SocketAddress() : server; }
   // How the service meant is reached. INVALID_ARGUMENT: a local file, or the address, is wrong.
-  absl::StatusOr<access::Access> Access() const;
-  // The service meant, connected on first use. Access is OK.
+  absl::StatusOr<endpoint::Endpoint> Endpoint() const;
+  // The service meant, connected on first use. Endpoint() is OK.
   Service& service();
 
   // Prints one line of JSON: the message with its field names as in the .proto, bytes as base64.

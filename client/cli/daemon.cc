@@ -118,7 +118,7 @@ absl::Status Start(Context& context, const Home& home, const UpOptions& options,
     ASSIGN_OR_RETURN(server_process, SpawnDetached(argv, home.Log("sextantd.log")));
     RETURN_IF_ERROR(WritePidFile(home.Run("sextantd.pid"), *server_process));
   }
-  ASSIGN_OR_RETURN(const access::Access socket, access::Access::Make({.address = home.SocketAddress()}));
+  ASSIGN_OR_RETURN(const endpoint::Endpoint socket, endpoint::Endpoint::Make({.address = home.SocketAddress()}));
   Service service(socket);
   RETURN_IF_ERROR(WaitHealthy(service, *server_process, home.Log("sextantd.log"), options.wait_s));
   auto worker_process = ReadPidFile(home.Run("worker.pid"));
@@ -180,7 +180,7 @@ int Up(Context& context, const UpOptions& options) {
     }
   }
   const auto server = ReadPidFile(home.Run("sextantd.pid"));
-  const auto socket = access::Access::Make({.address = home.SocketAddress()});
+  const auto socket = endpoint::Endpoint::Make({.address = home.SocketAddress()});
   if (!socket.ok()) return context.Fail(socket.status());
   const auto description = Service(*socket).Describe();
   const v1::ServiceDescription about = description.ok() ? *description : v1::ServiceDescription();

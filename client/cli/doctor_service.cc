@@ -3,7 +3,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "client/access/look.h"
+#include "client/endpoint/look.h"
 #include "client/cli/commands.h"
 #include "client/cli/doctor.h"
 #include "client/cli/text.h"
@@ -46,14 +46,14 @@ Finding OfCaller(const v1::ServiceDescription& service, bool token_given) {
 }  // namespace
 
 std::vector<Finding> CheckService(Context& context) {
-  const auto access = context.Access();
-  if (!access.ok()) return {FindingOf("service", access.status())};
+  const auto endpoint = context.Endpoint();
+  if (!endpoint.ok()) return {FindingOf("service", endpoint.status())};
   std::vector<Finding> findings;
-  const access::Looked looked = access::Look(*access, kPatienceS);
+  const endpoint::Looked looked = endpoint::Look(*endpoint, kPatienceS);
   if (looked.certificate)
     findings.push_back(OfCertificate("certificate of the service", *looked.certificate,
                                      "have it renewed (deploy/certificates); it is read again by itself"));
-  if (const auto own = certificate::ParseCertificates("--cert", "", access->cert()); own.ok())
+  if (const auto own = certificate::ParseCertificates("--cert", "", endpoint->cert()); own.ok())
     findings.push_back(OfCertificate("your certificate", own->front(), "have it renewed by who signed it"));
   if (absl::IsFailedPrecondition(looked.status)) {
     findings.push_back(FindingOf("service", looked.status));
@@ -64,7 +64,7 @@ std::vector<Finding> CheckService(Context& context) {
   if (described.ok()) {
     findings.push_back({"service", Health::kOk, absl::StrCat("answers at ", context.address(),
                                                              looked.protocol.empty() ? "" : ", over " + looked.protocol)});
-    findings.push_back(OfCaller(*described, access->token() != nullptr));
+    findings.push_back(OfCaller(*described, endpoint->token() != nullptr));
   } else if (absl::IsUnauthenticated(described.status()) || absl::IsPermissionDenied(described.status())) {
     findings.push_back({"service", Health::kOk, absl::StrCat("answers at ", context.address())});
     findings.push_back({"token", Health::kMissing, std::string(described.status().message()),

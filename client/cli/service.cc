@@ -9,8 +9,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "client/access/channel.h"
-#include "client/access/look.h"
+#include "client/endpoint/channel.h"
+#include "client/endpoint/look.h"
 #include "client/cli/text.h"
 #include "client/mcp/server.h"
 #include "sextant/v1/sextant.grpc.pb.h"
@@ -61,9 +61,9 @@ void Canceller::Cancel() {
 }
 
 struct Service::Channel {
-  explicit Channel(const access::Access& access) : access(access) {}
+  explicit Channel(const endpoint::Endpoint& endpoint) : endpoint(endpoint) {}
 
-  const access::Access& access;
+  const endpoint::Endpoint& endpoint;
   std::shared_ptr<grpc::Channel> channel;  // gRPC's own type: stubs share it
   std::unique_ptr<v1::Sextant::Stub> stub;
   std::atomic<bool> answered = false;   // by whoever can be trusted
@@ -78,11 +78,11 @@ struct Service::Channel {
     std::string message = Escape(status.error_message(), 2000);
     if (code == absl::StatusCode::kUnavailable) {
       // Whether it is away, or will never do: a service that answered once was the right one.
-      if (access.tcp() && !answered) {
-        const absl::Status looked = access::Look(access, kLookTimeoutS).status;
+      if (endpoint.tcp() && !answered) {
+        const absl::Status looked = endpoint::Look(endpoint, kLookTimeoutS).status;
         if (absl::IsFailedPrecondition(looked)) return absl::Status(looked.code(), Escape(looked.message(), 2000));
       }
-      message = absl::StrCat("the service at ", Escape(access.address()), " does not answer: ", message);
+      message = absl::StrCat("the service at ", Escape(endpoint.address()), " does not answer: ", message);
     }
     return absl::Status(code, message);
   }
@@ -101,15 +101,15 @@ struct Service::Channel {
   }
 };
 
-Service::Service(access::Access access)
-    : access_(std::move(access)), channel_(std::make_unique<Channel>(access_)) {
+Service::Service(endpoint::Endpoint endpoint)
+    : endpoint_(std::move(endpoint)), channel_(std::make_unique<Channel>(endpoint_)) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   arguments.SetUserAgentPrefix("sextant-cli/" SEXTANT_VERSION);
-  channel_->channel = access::OpenChannel(access_, arguments);
+  channel_->channel = endpoint::OpenChannel(endpoint_, arguments);
   channel_->stub = v1::Sextant::NewStub(channel_->channel);
 }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/access/access.h"
+#include "client/endpoint/endpoint.h"
 #include "sextant/v1/sextant.pb.h"
 
 namespace sextant::mcp {
@@ -39,13 +39,13 @@ class Canceller {
 class Service {
  public:
   // Nothing is contacted yet.
-  explicit Service(access::Access access);
+  explicit Service(endpoint::Endpoint endpoint);
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  const std::string& address() const { return access_.address(); }
-  const access::Access& access() const { return access_; }
+  const std::string& address() const { return endpoint_.address(); }
+  const endpoint::Endpoint& endpoint() const { return endpoint_; }
 
   // OK when the health service says SERVING within `timeout_s`.
   absl::Status Healthy(double timeout_s);
@@ -102,7 +102,7 @@ class Service {
 
  private:
   struct Channel;
-  const access::Access access_;
+  const endpoint::Endpoint endpoint_;
   std::unique_ptr<Channel> channel_;
 };
 

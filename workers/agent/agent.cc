@@ -30,8 +30,8 @@ AgentOptions WithName(AgentOptions options) {
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(
     AgentOptions options, std::unique_ptr<sandbox::Sandbox> sandbox,
     std::vector<std::unique_ptr<backends::Backend>> backends) {
-  options.access.address = options.coordinator;
-  ASSIGN_OR_RETURN(access::Access access, access::Access::Make(options.access));
+  options.endpoint.address = options.coordinator;
+  ASSIGN_OR_RETURN(endpoint::Endpoint endpoint, endpoint::Endpoint::Make(options.endpoint));
   const StateDirs dirs(options.state_dir);
   RETURN_IF_ERROR(MakeDirectory(dirs.root, 0711), "--state");
   Fd lock(open((dirs.root / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -41,13 +41,13 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(
         absl::StrCat("--state ", dirs.root.string(),
                      " is used by another worker: stop it, or give this one another directory"));
   }
-  std::unique_ptr<Agent> agent(new Agent(WithName(std::move(options)), std::move(access), std::move(lock),
+  std::unique_ptr<Agent> agent(new Agent(WithName(std::move(options)), std::move(endpoint), std::move(lock),
                                          std::move(sandbox), std::move(backends)));
   RETURN_IF_ERROR(agent->Open());
   return agent;
 }
 
-Agent::Agent(AgentOptions options, access::Access access, Fd lock, std::unique_ptr<sandbox::Sandbox> sandbox,
+Agent::Agent(AgentOptions options, endpoint::Endpoint endpoint, Fd lock, std::unique_ptr<sandbox::Sandbox> sandbox,
              std::vector<std::unique_ptr<backends::Backend>> backends)
     : options_(std::move(options)),
       lock_(std::move(lock)),
@@ -55,7 +55,7 @@ Agent::Agent(AgentOptions options, access::Access access, Fd lock, std::unique_p
       sandbox_(std::move(sandbox)),
       gpus_(gpu::Pool::Open(options_.gpu)),
       backends_(Probe(std::move(backends))),
-      coordinator_(std::move(access), options_.limits, options_.times),
+      coordinator_(std::move(endpoint), options_.limits, options_.times),
       blobs_(StateDirs(options_.state_dir).blobs, options_.limits.blob_cache_bytes,
              [this](const std::string& digest, const auto& piece) {
                return coordinator_.GetBlob(digest, piece);

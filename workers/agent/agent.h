@@ -57,7 +57,7 @@ class Agent {
   v1::WorkerInfo info() const;
 
  private:
-  Agent(AgentOptions options, access::Access access, Fd lock, std::unique_ptr<sandbox::Sandbox> sandbox,
+  Agent(AgentOptions options, endpoint::Endpoint endpoint, Fd lock, std::unique_ptr<sandbox::Sandbox> sandbox,
         std::vector<std::unique_ptr<backends::Backend>> backends);
 
   absl::Status Open();

@@ -38,7 +38,7 @@ class Stage {
     options.state_dir = root_ / "state";
     options.name = "w";
     options.cpu_slots = 2;
-    options.access = access;
+    options.endpoint = endpoint;
     options.times.reconnect = {std::chrono::milliseconds(1), std::chrono::milliseconds(5)};
     options.times.refused = {std::chrono::milliseconds(1), std::chrono::milliseconds(5)};
     std::vector<std::unique_ptr<backends::Backend>> backends;
@@ -79,7 +79,7 @@ class Stage {
 
  public:
   std::filesystem::path record_dir;   // --record
-  access::Options access;
+  endpoint::Options endpoint;
   FakeCoordinator coordinator;
   std::unique_ptr<Agent> worker;
 };
@@ -404,7 +404,7 @@ TEST_CASE("a worker whose token is refused tries again, with the token that its 
     std::filesystem::rename(file + ".new", file);
   };
   write("sx_1_old");
-  stage.access.token_file = {file, "--token-file"};
+  stage.endpoint.token_file = {file, "--token-file"};
   stage.coordinator.AskForToken("sx_2_new");
   stage.StartWorker(Succeed);
   stage.coordinator.AwaitRefused(3);
@@ -420,7 +420,7 @@ TEST_CASE("a result outlives its worker's token") {
   const std::string file = stage.root() / "token";
   WriteFile(file, "sx_1_old");
   std::filesystem::permissions(file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-  stage.access.token_file = {file, "--token-file"};
+  stage.endpoint.token_file = {file, "--token-file"};
   stage.coordinator.AskForToken("sx_1_old");
   stage.StartWorker([&](const sandbox::RunSpec&, FakeRunning&) {
     stage.coordinator.AskForToken("sx_2_new");
@@ -439,7 +439,7 @@ TEST_CASE("a worker that would send its token unencrypted does not start") {
   AgentOptions options;
   options.coordinator = "gpu7.example.org:7070";
   options.state_dir = stage.root() / "state";
-  options.access.token = {"sx_1_secret", "SEXTANT_TOKEN"};
+  options.endpoint.token = {"sx_1_secret", "SEXTANT_TOKEN"};
   const auto started = Agent::Start(options, std::make_unique<FakeSandbox>(Succeed), {});
   CHECK(absl::StartsWith(started.status().message(), "SEXTANT_TOKEN: the token would be sent unencrypted"));
 }

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "client/access/channel.h"
-#include "client/access/look.h"
+#include "client/endpoint/channel.h"
+#include "client/endpoint/look.h"
 #include "proto/status/status.h"
 #include "sextant/v1/sextant.grpc.pb.h"
 #include "sextant/v1/worker.grpc.pb.h"
@@ -25,7 +25,7 @@ absl::Status FromGrpc(const grpc::Status& status) {
 
 // Two channels, so that a large upload never holds up a heartbeat. `number` keeps gRPC from
 // sharing one connection between them.
-std::shared_ptr<grpc::Channel> OpenChannel(const access::Access& access, const AgentTimes& times,
+std::shared_ptr<grpc::Channel> OpenChannel(const endpoint::Endpoint& endpoint, const AgentTimes& times,
                                            int number) {
   grpc::ChannelArguments arguments;
   arguments.SetInt("sextant.channel", number);
@@ -37,7 +37,7 @@ std::shared_ptr<grpc::Channel> OpenChannel(const access::Access& access, const A
                    static_cast<int>(times.reconnect.most.count()) / 2);
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   arguments.SetMaxSendMessageSize(-1);
-  return access::OpenChannel(access, arguments);
+  return endpoint::OpenChannel(endpoint, arguments);
 }
 
 class GrpcAttachStream : public AttachStream {
@@ -77,10 +77,10 @@ struct Coordinator::Ports {
   std::unique_ptr<v1::Sextant::Stub> clients;
 };
 
-Coordinator::Coordinator(access::Access access, const AgentLimits& limits, const AgentTimes& times)
-    : access_(std::move(access)), limits_(limits), times_(times), ports_(std::make_unique<Ports>()) {
-  ports_->stream = v1::Workers::NewStub(OpenChannel(access_, times, 0));
-  const std::shared_ptr<grpc::Channel> bulk = OpenChannel(access_, times, 1);
+Coordinator::Coordinator(endpoint::Endpoint endpoint, const AgentLimits& limits, const AgentTimes& times)
+    : endpoint_(std::move(endpoint)), limits_(limits), times_(times), ports_(std::make_unique<Ports>()) {
+  ports_->stream = v1::Workers::NewStub(OpenChannel(endpoint_, times, 0));
+  const std::shared_ptr<grpc::Channel> bulk = OpenChannel(endpoint_, times, 1);
   ports_->workers = v1::Workers::NewStub(bulk);
   ports_->clients = v1::Sextant::NewStub(bulk);
 }
@@ -93,7 +93,7 @@ std::unique_ptr<AttachStream> Coordinator::Attach() {
 
 absl::Status Coordinator::Explain(const absl::Status& ended) const {
   if (absl::IsUnavailable(ended)) {
-    const absl::Status looked = access::Look(access_, kLookTimeoutS).status;
+    const absl::Status looked = endpoint::Look(endpoint_, kLookTimeoutS).status;
     return absl::IsFailedPrecondition(looked) ? looked : ended;
   }
   if (absl::IsUnauthenticated(ended) || absl::IsPermissionDenied(ended))

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "client/access/access.h"
+#include "client/endpoint/endpoint.h"
 #include "sextant/v1/worker.pb.h"
 #include "workers/agent/files.h"
 #include "workers/agent/options.h"
@@ -43,7 +43,7 @@ class AttachStream {
 // Thread-safe. Calls are tried once; who calls decides on another try.
 class Coordinator {
  public:
-  Coordinator(access::Access access, const AgentLimits& limits, const AgentTimes& times);
+  Coordinator(endpoint::Endpoint endpoint, const AgentLimits& limits, const AgentTimes& times);
   ~Coordinator();
 
   std::unique_ptr<AttachStream> Attach();
@@ -66,7 +66,7 @@ class Coordinator {
 
  private:
   struct Ports;
-  const access::Access access_;
+  const endpoint::Endpoint endpoint_;
   const AgentLimits limits_;
   const AgentTimes times_;
   std::unique_ptr<Ports> ports_;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "client/access/access.h"
+#include "client/endpoint/endpoint.h"
 #include "workers/agent/backoff.h"
 #include "workers/agent/warm_pool.h"
 #include "workers/backends/backend.h"
@@ -37,7 +37,7 @@ struct AgentTimes {
 
 struct AgentOptions {
   std::string coordinator;  // "host:port", "https://host:port" or "unix:///path"
-  access::Options access;   // how it is reached, and as whom; its address is `coordinator`
+  endpoint::Options endpoint;   // how it is reached, and as whom; its address is `coordinator`
   std::filesystem::path state_dir;
   std::string name;  // empty: "<host>-<digest of state_dir>"
   uint32_t cpu_slots = 1;

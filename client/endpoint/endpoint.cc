@@ -1,4 +1,4 @@
-#include "client/access/access.h"
+#include "client/endpoint/endpoint.h"
 
 #include <arpa/inet.h>
 
@@ -43,22 +43,22 @@ Options WithEnvironment(Options options,
   return options;
 }
 
-absl::StatusOr<Access> Access::Make(const Options& options) {
-  Access access;
-  RETURN_IF_ERROR(access.ParseAddress(options.address));
-  RETURN_IF_ERROR(access.ReadFiles(options));
-  if (access.token_ != nullptr && access.tcp() && !access.encrypted_ && !options.insecure_token &&
-      !IsThisMachine(access.host_)) {
+absl::StatusOr<Endpoint> Endpoint::Make(const Options& options) {
+  Endpoint endpoint;
+  RETURN_IF_ERROR(endpoint.ParseAddress(options.address));
+  RETURN_IF_ERROR(endpoint.ReadFiles(options));
+  if (endpoint.token_ != nullptr && endpoint.tcp() && !endpoint.encrypted_ && !options.insecure_token &&
+      !IsThisMachine(endpoint.host_)) {
     const Given& token = options.token_file.empty() ? options.token : options.token_file;
     return absl::InvalidArgumentError(absl::StrCat(
-        token.by, ": the token would be sent unencrypted to ", access.address_,
-        "; give --ca FILE (SEXTANT_CA) or write the address as https://", access.target_,
+        token.by, ": the token would be sent unencrypted to ", endpoint.address_,
+        "; give --ca FILE (SEXTANT_CA) or write the address as https://", endpoint.target_,
         ", or say --insecure-token where the network is trusted"));
   }
-  return access;
+  return endpoint;
 }
 
-absl::Status Access::ParseAddress(const std::string& address) {
+absl::Status Endpoint::ParseAddress(const std::string& address) {
   address_ = address;
   absl::string_view rest = address;
   if (absl::StartsWith(rest, "/") || absl::StartsWith(rest, "unix:")) {
@@ -85,7 +85,7 @@ absl::Status Access::ParseAddress(const std::string& address) {
   return absl::OkStatus();
 }
 
-absl::Status Access::ReadFiles(const Options& options) {
+absl::Status Endpoint::ReadFiles(const Options& options) {
   if (!options.token_file.empty()) {
     ASSIGN_OR_RETURN(token_, Token::FromFile(options.token_file.by, options.token_file.value));
   } else if (!options.token.empty()) {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "client/access/token.h"
+#include "client/endpoint/token.h"
 
 namespace sextant::access {
 
@@ -33,11 +33,11 @@ Options WithEnvironment(Options options,
                         const std::function<std::optional<std::string>(const std::string&)>& environment);
 
 // Files were read and found right. Copied freely; copies share the token.
-class Access {
+class Endpoint {
  public:
   // INVALID_ARGUMENT names what is wrong with the address or a file, and the remedy; also when the token
   // would leave this machine unencrypted.
-  static absl::StatusOr<Access> Make(const Options& options);
+  static absl::StatusOr<Endpoint> Make(const Options& options);
 
   const std::string& address() const { return address_; }   // as it was written
   const std::string& target() const { return target_; }     // as gRPC takes it
@@ -53,7 +53,7 @@ class Access {
   const std::shared_ptr<Token>& token() const { return token_; }
 
  private:
-  Access() = default;
+  Endpoint() = default;
   absl::Status ParseAddress(const std::string& address);
   absl::Status ReadFiles(const Options& options);
 

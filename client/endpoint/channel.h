@@ -1,15 +1,15 @@
-// gRPC to a service, with what access asks for.
+// gRPC to a service, with what endpoint asks for.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
 
-#include "client/access/access.h"
+#include "client/endpoint/endpoint.h"
 
 namespace sextant::access {
 
 // Nothing is contacted yet. An attempt to connect may take 10 s. Every call carries the token as it is at that moment.
-std::shared_ptr<grpc::Channel> OpenChannel(const Access& access, const grpc::ChannelArguments& arguments);
+std::shared_ptr<grpc::Channel> OpenChannel(const Endpoint& endpoint, const grpc::ChannelArguments& arguments);
 
 }  // namespace sextant::access

@@ -1,4 +1,4 @@
-#include "client/access/token.h"
+#include "client/endpoint/token.h"
 
 #include <sys/stat.h>
 

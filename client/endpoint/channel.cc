@@ -1,4 +1,4 @@
-#include "client/access/channel.h"
+#include "client/endpoint/channel.h"
 
 #include <grpcpp/support/client_interceptor.h>
 
@@ -39,16 +39,16 @@ class SendTokenFactory final : public ex::ClientInterceptorFactoryInterface {
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> OpenChannel(const Access& access, const grpc::ChannelArguments& arguments) {
-  const auto credentials = access.encrypted()
-                               ? grpc::SslCredentials({access.ca(), access.key(), access.cert()})
+std::shared_ptr<grpc::Channel> OpenChannel(const Endpoint& endpoint, const grpc::ChannelArguments& arguments) {
+  const auto credentials = endpoint.encrypted()
+                               ? grpc::SslCredentials({endpoint.ca(), endpoint.key(), endpoint.cert()})
                                : grpc::InsecureChannelCredentials();
   // Call credentials would do on encrypted channels alone; a token may go over a Unix socket too.
   std::vector<std::unique_ptr<ex::ClientInterceptorFactoryInterface>> interceptors;
-  if (access.token() != nullptr) interceptors.push_back(std::make_unique<SendTokenFactory>(access.token()));
+  if (endpoint.token() != nullptr) interceptors.push_back(std::make_unique<SendTokenFactory>(endpoint.token()));
   grpc::ChannelArguments with_patience = arguments;
   with_patience.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
-  return ex::CreateCustomChannelWithInterceptors(access.target(), credentials, with_patience,
+  return ex::CreateCustomChannelWithInterceptors(endpoint.target(), credentials, with_patience,
                                                  std::move(interceptors));
 }
 

@@ -1,4 +1,4 @@
-#include "client/access/look.h"
+#include "client/endpoint/look.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -55,13 +55,13 @@ bool Await(int fd, short what, absl::Time deadline) {
   }
 }
 
-absl::Status Connect(const Access& access, absl::Time deadline, Socket* socket_of) {
+absl::Status Connect(const Endpoint& endpoint, absl::Time deadline, Socket* socket_of) {
   addrinfo hints = {}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
-  const int looked_up = getaddrinfo(access.host().c_str(), access.port().c_str(), &hints, &found);
+  const int looked_up = getaddrinfo(endpoint.host().c_str(), endpoint.port().c_str(), &hints, &found);
   if (looked_up != 0)
     return absl::UnavailableError(
-        absl::StrCat("the name ", access.host(), " is not known: ", gai_strerror(looked_up)));
+        absl::StrCat("the name ", endpoint.host(), " is not known: ", gai_strerror(looked_up)));
   const std::unique_ptr<addrinfo, Freed<freeaddrinfo>> all(found);
   int error = 0;
   for (const addrinfo* one = found; one != nullptr; one = one->ai_next) {
@@ -77,32 +77,32 @@ absl::Status Connect(const Access& access, absl::Time deadline, Socket* socket_o
     std::swap(socket_of->fd, tried.fd);
     return absl::OkStatus();
   }
-  return absl::UnavailableError(absl::StrCat(access.host(), ":", access.port(), ": ", std::strerror(error)));
+  return absl::UnavailableError(absl::StrCat(endpoint.host(), ":", endpoint.port(), ": ", std::strerror(error)));
 }
 
 Bio Memory(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 
-// Trusts what `access` trusts and shows what it shows. Whether the other is trusted is asked afterwards.
-Context MakeContext(const Access& access) {
+// Trusts what `endpoint` trusts and shows what it shows. Whether the other is trusted is asked afterwards.
+Context MakeContext(const Endpoint& endpoint) {
   Context context(SSL_CTX_new(TLS_client_method()));
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  if (access.ca().empty()) {
+  if (endpoint.ca().empty()) {
     SSL_CTX_set_default_verify_paths(context.get());
   } else {
-    const Bio bio = Memory(access.ca());
+    const Bio bio = Memory(endpoint.ca());
     while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
       X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), certificate);
       X509_free(certificate);
     }
   }
-  if (!access.cert().empty()) {
-    const Bio chain = Memory(access.cert());
+  if (!endpoint.cert().empty()) {
+    const Bio chain = Memory(endpoint.cert());
     X509* own = PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr);
     SSL_CTX_use_certificate(context.get(), own);
     X509_free(own);
     while (X509* next = PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr))
       SSL_CTX_add0_chain_cert(context.get(), next);
-    EVP_PKEY* key = PEM_read_bio_PrivateKey(Memory(access.key()).get(), nullptr, nullptr, nullptr);
+    EVP_PKEY* key = PEM_read_bio_PrivateKey(Memory(endpoint.key()).get(), nullptr, nullptr, nullptr);
     SSL_CTX_use_PrivateKey(context.get(), key);
     EVP_PKEY_free(key);
   }
@@ -111,19 +111,19 @@ Context MakeContext(const Access& access) {
   return context;
 }
 
-Session MakeSession(SSL_CTX* context, const Access& access, int fd) {
+Session MakeSession(SSL_CTX* context, const Endpoint& endpoint, int fd) {
   Session session(SSL_new(context));
   SSL_set_fd(session.get(), fd);
   static constexpr unsigned char kHttp2[] = "\x02h2";
   SSL_set_alpn_protos(session.get(), kHttp2, sizeof(kHttp2) - 1);
   X509_VERIFY_PARAM* wanted = SSL_get0_param(session.get());
   in6_addr address;
-  if (inet_pton(AF_INET, access.host().c_str(), &address) == 1 ||
-      inet_pton(AF_INET6, access.host().c_str(), &address) == 1) {
-    X509_VERIFY_PARAM_set1_ip_asc(wanted, access.host().c_str());
+  if (inet_pton(AF_INET, endpoint.host().c_str(), &address) == 1 ||
+      inet_pton(AF_INET6, endpoint.host().c_str(), &address) == 1) {
+    X509_VERIFY_PARAM_set1_ip_asc(wanted, endpoint.host().c_str());
   } else {
-    SSL_set_tlsext_host_name(session.get(), access.host().c_str());
-    X509_VERIFY_PARAM_set1_host(wanted, access.host().c_str(), 0);
+    SSL_set_tlsext_host_name(session.get(), endpoint.host().c_str());
+    X509_VERIFY_PARAM_set1_host(wanted, endpoint.host().c_str(), 0);
   }
   return session;
 }
@@ -143,14 +143,14 @@ End Drive(SSL* session, int fd, absl::Time deadline, Step step) {
   }
 }
 
-std::string Hint(const Access& access) {
-  return access.ca().empty() ? "; give --ca FILE with the authority of this site (or SEXTANT_CA)"
+std::string Hint(const Endpoint& endpoint) {
+  return endpoint.ca().empty() ? "; give --ca FILE with the authority of this site (or SEXTANT_CA)"
                              : "; is it the right --ca (SEXTANT_CA), and is this the service you mean?";
 }
 
 // Why the other's certificate is not trusted; OK when it is.
-absl::Status Judge(const Access& access, long verified, const certificate::Certificate& shown) {
-  const std::string who = absl::StrCat("the certificate that ", access.address(), " shows ");
+absl::Status Judge(const Endpoint& endpoint, long verified, const certificate::Certificate& shown) {
+  const std::string who = absl::StrCat("the certificate that ", endpoint.address(), " shows ");
   const std::string validity = certificate::ValidityProblem(shown, absl::ToUnixSeconds(absl::Now()), 0);
   switch (verified) {
     case X509_V_OK:
@@ -166,11 +166,11 @@ absl::Status Judge(const Access& access, long verified, const certificate::Certi
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       return absl::FailedPreconditionError(absl::StrCat(
           who, "is for ", shown.names.empty() ? "no name at all" : absl::StrJoin(shown.names, ", "), ", not for ",
-          access.host(), "; reach the service by such a name, or have one made for ", access.host()));
+          endpoint.host(), "; reach the service by such a name, or have one made for ", endpoint.host()));
     default:
       return absl::FailedPreconditionError(absl::StrCat(
           who, "is signed by ", shown.issuer, ", which is not trusted here: ", X509_verify_cert_error_string(verified),
-          Hint(access)));
+          Hint(endpoint)));
   }
 }
 
@@ -188,15 +188,15 @@ std::string AcceptedAuthorities(SSL* session) {
 }
 
 // The service ended the connection. Few say why: what it asked for tells.
-absl::Status Ended(const Access& access, SSL* session, bool asked) {
-  const std::string service = absl::StrCat("the service at ", access.address());
+absl::Status Ended(const Endpoint& endpoint, SSL* session, bool asked) {
+  const std::string service = absl::StrCat("the service at ", endpoint.address());
   if (!asked)
     return absl::UnavailableError(absl::StrCat(service, " ended the connection; its log may say why"));
-  if (access.cert().empty())
+  if (endpoint.cert().empty())
     return absl::FailedPreconditionError(
         absl::StrCat(service, " asks for a certificate of yours", AcceptedAuthorities(session),
                      "; give --cert FILE and --key FILE (SEXTANT_CERT, SEXTANT_KEY)"));
-  const auto own = certificate::ParseCertificates("--cert", "", access.cert());
+  const auto own = certificate::ParseCertificates("--cert", "", endpoint.cert());
   const std::string validity =
       own.ok() ? certificate::ValidityProblem(own->front(), absl::ToUnixSeconds(absl::Now()), 0) : "";
   if (!validity.empty())
@@ -212,52 +212,52 @@ int Note(SSL*, void* asked) {
   return 1;
 }
 
-absl::Status LookEncrypted(const Access& access, int fd, absl::Time deadline, Looked* looked) {
-  const Context context = MakeContext(access);
+absl::Status LookEncrypted(const Endpoint& endpoint, int fd, absl::Time deadline, Looked* looked) {
+  const Context context = MakeContext(endpoint);
   bool asked = false;   // for a certificate
   SSL_CTX_set_cert_cb(context.get(), Note, &asked);
-  const Session session = MakeSession(context.get(), access, fd);
+  const Session session = MakeSession(context.get(), endpoint, fd);
   const End met = Drive(session.get(), fd, deadline, [&] { return SSL_connect(session.get()); });
   if (met == End::kLate)
-    return absl::UnavailableError(absl::StrCat(access.address(), " takes connections, but says nothing"));
+    return absl::UnavailableError(absl::StrCat(endpoint.address(), " takes connections, but says nothing"));
   if (met == End::kFailed && SSL_get0_peer_certificate(session.get()) == nullptr)
     return absl::FailedPreconditionError(absl::StrCat(
-        access.address(), " does not speak TLS; leave out --ca, --cert, https:// and their variables, or have it "
+        endpoint.address(), " does not speak TLS; leave out --ca, --cert, https:// and their variables, or have it "
         "started with --tls-cert"));
   looked->protocol = SSL_get_version(session.get());
   looked->certificate = certificate::Describe(SSL_get0_peer_certificate(session.get()));
-  RETURN_IF_ERROR(Judge(access, SSL_get_verify_result(session.get()), *looked->certificate));
-  if (met == End::kFailed) return Ended(access, session.get(), asked);
+  RETURN_IF_ERROR(Judge(endpoint, SSL_get_verify_result(session.get()), *looked->certificate));
+  if (met == End::kFailed) return Ended(endpoint, session.get(), asked);
   // Whether we are let in is said by what comes next: HTTP/2's first frame, or the end.
   char byte = 0;
   const End heard = Drive(session.get(), fd, deadline, [&] { return SSL_peek(session.get(), &byte, 1); });
-  return heard == End::kFailed ? Ended(access, session.get(), asked) : absl::OkStatus();
+  return heard == End::kFailed ? Ended(endpoint, session.get(), asked) : absl::OkStatus();
 }
 
-absl::Status LookPlain(const Access& access, int fd, absl::Time deadline, Looked* looked) {
-  const Context context = MakeContext(access);
-  const Session session = MakeSession(context.get(), access, fd);
+absl::Status LookPlain(const Endpoint& endpoint, int fd, absl::Time deadline, Looked* looked) {
+  const Context context = MakeContext(endpoint);
+  const Session session = MakeSession(context.get(), endpoint, fd);
   const End met = Drive(session.get(), fd, deadline, [&] { return SSL_connect(session.get()); });
   const unsigned long error = ERR_peek_error();
   const bool alert = ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) > SSL_AD_REASON_OFFSET;
   if (met == End::kLate || (met == End::kFailed && !alert)) return absl::OkStatus();
   if (X509* shown = SSL_get0_peer_certificate(session.get())) looked->certificate = certificate::Describe(shown);
   return absl::FailedPreconditionError(
-      absl::StrCat("the service at ", access.address(), " speaks TLS; give --ca FILE with its authority (SEXTANT_CA), or "
-                   "write https://", access.target(), " where the system trusts it"));
+      absl::StrCat("the service at ", endpoint.address(), " speaks TLS; give --ca FILE with its authority (SEXTANT_CA), or "
+                   "write https://", endpoint.target(), " where the system trusts it"));
 }
 
 }  // namespace
 
-Looked Look(const Access& access, double timeout_s) {
+Looked Look(const Endpoint& endpoint, double timeout_s) {
   Looked looked;
-  if (!access.tcp()) return looked;
+  if (!endpoint.tcp()) return looked;
   const absl::Time deadline = absl::Now() + absl::Seconds(timeout_s);
   Socket socket;
-  looked.status = Connect(access, deadline, &socket);
+  looked.status = Connect(endpoint, deadline, &socket);
   if (!looked.status.ok()) return looked;
-  looked.status = access.encrypted() ? LookEncrypted(access, socket.fd, deadline, &looked)
-                                     : LookPlain(access, socket.fd, deadline, &looked);
+  looked.status = endpoint.encrypted() ? LookEncrypted(endpoint, socket.fd, deadline, &looked)
+                                     : LookPlain(endpoint, socket.fd, deadline, &looked);
   ERR_clear_error();
   return looked;
 }

@@ -1,4 +1,4 @@
-#include "client/access/access.h"
+#include "client/endpoint/endpoint.h"
 
 #include <grpcpp/grpcpp.h>
 
@@ -6,8 +6,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "client/access/channel.h"
-#include "client/access/look.h"
+#include "client/endpoint/channel.h"
+#include "client/endpoint/look.h"
 #include "proto/certificate/test_certificates.h"
 #include "sextant/v1/sextant.grpc.pb.h"
 #include "tests/catch.h"
@@ -20,10 +20,10 @@ using certificate::TestDirectory;
 using certificate::TestPair;
 
 std::string ErrorOf(const Options& options) {
-  const auto access = Access::Make(options);
-  if (access.ok()) return "";
-  CHECK(absl::IsInvalidArgument(access.status()));
-  return std::string(access.status().message());
+  const auto endpoint = Endpoint::Make(options);
+  if (endpoint.ok()) return "";
+  CHECK(absl::IsInvalidArgument(endpoint.status()));
+  return std::string(endpoint.status().message());
 }
 
 TEST_CASE("addresses say where, and whether it is encrypted") {
@@ -39,11 +39,11 @@ TEST_CASE("addresses say where, and whether it is encrypted") {
                         {"unix:/run/s.sock", "unix:/run/s.sock", "", false},
                         {"/run/s.sock", "unix:/run/s.sock", "", false}}) {
     INFO(c.address);
-    const auto access = Access::Make({.address = c.address});
-    REQUIRE(access.ok());
-    CHECK(access->target() == c.target);
-    CHECK(access->host() == c.host);
-    CHECK(access->encrypted() == c.encrypted);
+    const auto endpoint = Endpoint::Make({.address = c.address});
+    REQUIRE(endpoint.ok());
+    CHECK(endpoint->target() == c.target);
+    CHECK(endpoint->host() == c.host);
+    CHECK(endpoint->encrypted() == c.encrypted);
   }
   for (const char* wrong : {"", "gpu7", "gpu7:", "gpu7:0", "gpu7:99999", ":7070", "::1:7070", "http://gpu7:7070",
                             "https://gpu7", "https://gpu7:7070/jobs"}) {
@@ -72,15 +72,15 @@ TEST_CASE("a token leaves this machine encrypted, or in so many words") {
 TEST_CASE("a token's file holds one token, is nobody else's, and is read again when it changes") {
   const TestDirectory files;
   const std::string path = files.Write("token", "sx_1_one\n");
-  const auto access = Access::Make({.address = "/s", .token_file = {path, "--token-file"}});
-  REQUIRE(access.ok());
-  CHECK(access->token()->Text() == "sx_1_one");
+  const auto endpoint = Endpoint::Make({.address = "/s", .token_file = {path, "--token-file"}});
+  REQUIRE(endpoint.ok());
+  CHECK(endpoint->token()->Text() == "sx_1_one");
   files.Write("token", "sx_2_another\n");
-  CHECK(access->token()->Text() == "sx_2_another");
+  CHECK(endpoint->token()->Text() == "sx_2_another");
   files.Write("token", "two words");
-  CHECK(access->token()->Text() == "sx_2_another");
+  CHECK(endpoint->token()->Text() == "sx_2_another");
   std::filesystem::remove(path);
-  CHECK(access->token()->Text() == "sx_2_another");
+  CHECK(endpoint->token()->Text() == "sx_2_another");
 
   const auto error = [&](const std::string& text, mode_t mode = 0600) {
     return ErrorOf({.address = "/s", .token_file = {files.Write("token", text, mode), "--token-file"}});
@@ -141,8 +141,8 @@ std::shared_ptr<grpc::ServerCredentials> Tls(const TestPair& pair, const std::st
 }
 
 // What the service says it was called with; the status otherwise.
-absl::StatusOr<std::string> Told(const Access& access) {
-  const auto stub = v1::Sextant::NewStub(OpenChannel(access, {}));
+absl::StatusOr<std::string> Told(const Endpoint& endpoint) {
+  const auto stub = v1::Sextant::NewStub(OpenChannel(endpoint, {}));
   grpc::ClientContext context;
   v1::ServiceDescription description;
   const grpc::Status status = stub->DescribeService(&context, {}, &description);
@@ -155,20 +155,20 @@ TEST_CASE("every call carries the token, encrypted and not") {
   const TestAuthority authority("site");
   const Telling plain(grpc::InsecureServerCredentials());
   const Given token = {"sx_1_secret", "SEXTANT_TOKEN"};
-  CHECK(Told(*Access::Make({.address = plain.at("127.0.0.1"), .token = token})).value() == "Bearer sx_1_secret");
-  CHECK(Told(*Access::Make({.address = plain.at("127.0.0.1")})).value().empty());
+  CHECK(Told(*Endpoint::Make({.address = plain.at("127.0.0.1"), .token = token})).value() == "Bearer sx_1_secret");
+  CHECK(Told(*Endpoint::Make({.address = plain.at("127.0.0.1")})).value().empty());
   const Telling tls(Tls(authority.Sign({.dns = "localhost"})));
   const Given ca = {files.Write("ca.pem", authority.pem()), "--ca"};
-  const auto access = Access::Make({.address = tls.at("localhost"), .token = token, .ca = ca});
-  REQUIRE(access.ok());
-  CHECK(Told(*access).value() == "Bearer sx_1_secret");
-  CHECK(Look(*access, 10).status.ok());
+  const auto endpoint = Endpoint::Make({.address = tls.at("localhost"), .token = token, .ca = ca});
+  REQUIRE(endpoint.ok());
+  CHECK(Told(*endpoint).value() == "Bearer sx_1_secret");
+  CHECK(Look(*endpoint, 10).status.ok());
 }
 
 // Both a call and a look, of which the second says why.
-std::string Refused(const Access& access) {
-  CHECK(absl::IsUnavailable(Told(access).status()));
-  const Looked looked = Look(access, 10);
+std::string Refused(const Endpoint& endpoint) {
+  CHECK(absl::IsUnavailable(Told(endpoint).status()));
+  const Looked looked = Look(endpoint, 10);
   CHECK(absl::IsFailedPrecondition(looked.status));
   INFO(looked.status.ToString());
   return std::string(looked.status.message());
@@ -181,19 +181,19 @@ TEST_CASE("a look says why a connection cannot be trusted") {
   const Telling plain(grpc::InsecureServerCredentials()), tls(Tls(authority.Sign({.dns = "localhost"}))),
       ended(Tls(authority.Sign({.dns = "localhost", .begins_s = -100, .ends_s = -50}))),
       mutual(Tls(authority.Sign({.dns = "localhost"}), people.pem()));
-  const auto access = [&](const std::string& address, const Given& authority_file) {
-    return Access::Make({.address = address, .ca = authority_file}).value();
+  const auto endpoint = [&](const std::string& address, const Given& authority_file) {
+    return Endpoint::Make({.address = address, .ca = authority_file}).value();
   };
-  CHECK(absl::StrContains(Refused(access(tls.at("localhost"), {files.Write("other.pem", other.pem()), "--ca"})),
+  CHECK(absl::StrContains(Refused(endpoint(tls.at("localhost"), {files.Write("other.pem", other.pem()), "--ca"})),
                           "is signed by CN = the site, which is not trusted here"));
-  CHECK(absl::StrContains(Refused(access(absl::StrCat("https://", tls.at("localhost")), {})), "give --ca FILE"));
-  CHECK(absl::StrContains(Refused(access(tls.at("127.0.0.1"), ca)), "is for localhost, not for 127.0.0.1"));
-  CHECK(absl::StrContains(Refused(access(ended.at("localhost"), ca)), "ended on 2"));
-  CHECK(absl::StrContains(Refused(access(plain.at("localhost"), ca)), "does not speak TLS"));
-  CHECK(absl::StrContains(Refused(access(tls.at("127.0.0.1"), {})), "speaks TLS; give --ca FILE"));
-  CHECK(absl::StrContains(Refused(access(mutual.at("localhost"), ca)), "asks for a certificate of yours signed by CN = people; give --cert"));
+  CHECK(absl::StrContains(Refused(endpoint(absl::StrCat("https://", tls.at("localhost")), {})), "give --ca FILE"));
+  CHECK(absl::StrContains(Refused(endpoint(tls.at("127.0.0.1"), ca)), "is for localhost, not for 127.0.0.1"));
+  CHECK(absl::StrContains(Refused(endpoint(ended.at("localhost"), ca)), "ended on 2"));
+  CHECK(absl::StrContains(Refused(endpoint(plain.at("localhost"), ca)), "does not speak TLS"));
+  CHECK(absl::StrContains(Refused(endpoint(tls.at("127.0.0.1"), {})), "speaks TLS; give --ca FILE"));
+  CHECK(absl::StrContains(Refused(endpoint(mutual.at("localhost"), ca)), "asks for a certificate of yours signed by CN = people; give --cert"));
   const auto with = [&](const TestPair& own) {
-    return Access::Make({.address = mutual.at("localhost"),
+    return Endpoint::Make({.address = mutual.at("localhost"),
                          .ca = ca,
                          .cert = {files.Write("own.pem", own.certificate), "--cert"},
                          .key = {files.Write("own.key", own.key), "--key"}})
@@ -211,8 +211,8 @@ TEST_CASE("a look at a port where nobody listens says so") {
     const Telling plain(grpc::InsecureServerCredentials());
     gone = plain.at("127.0.0.1");
   }
-  CHECK(absl::IsUnavailable(Look(Access::Make({.address = gone}).value(), 10).status));
-  CHECK(absl::IsUnavailable(Look(Access::Make({.address = "no.such.name.invalid:1"}).value(), 10).status));
+  CHECK(absl::IsUnavailable(Look(Endpoint::Make({.address = gone}).value(), 10).status));
+  CHECK(absl::IsUnavailable(Look(Endpoint::Make({.address = "no.such.name.invalid:1"}).value(), 10).status));
 }
 
 }  // namespace

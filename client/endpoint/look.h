@@ -6,13 +6,13 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "client/access/access.h"
+#include "client/endpoint/endpoint.h"
 #include "proto/certificate/pem.h"
 
 namespace sextant::access {
 
 struct Looked {
-  // OK: a connection was made as `access` says, and trusted by both sides; or, unencrypted, the port takes
+  // OK: a connection was made as `endpoint` says, and trusted by both sides; or, unencrypted, the port takes
   // connections and does not speak TLS.
   // UNAVAILABLE: nobody listens, or who does says nothing in time.
   // FAILED_PRECONDITION: TLS where none was wanted or none where it was; who the other is cannot be trusted;
@@ -23,6 +23,6 @@ struct Looked {
 };
 
 // Connects once, over TCP alone; takes at most `timeout_s`.
-Looked Look(const Access& access, double timeout_s);
+Looked Look(const Endpoint& endpoint, double timeout_s);
 
 }  // namespace sextant::access
