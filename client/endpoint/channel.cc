@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 namespace {
 
 namespace ex = grpc::experimental;
@@ -52,4 +52,4 @@ std::shared_ptr<grpc::Channel> OpenChannel(const Endpoint& endpoint, const grpc:
                                                  std::move(interceptors));
 }
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

@@ -7,9 +7,9 @@
 
 #include "client/endpoint/endpoint.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 
 // Nothing is contacted yet. An attempt to connect may take 10 s. Every call carries the token as it is at that moment.
 std::shared_ptr<grpc::Channel> OpenChannel(const Endpoint& endpoint, const grpc::ChannelArguments& arguments);
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

@@ -9,7 +9,7 @@
 #include "proto/certificate/pem.h"
 #include "proto/status/status.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 namespace {
 
 // Whether what is sent to the host stays on this machine.
@@ -110,4 +110,4 @@ absl::Status Endpoint::ReadFiles(const Options& options) {
   return absl::OkStatus();
 }
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "client/endpoint/token.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 
 // A value and what it was given by, which errors begin with: "--ca", "SEXTANT_CA".
 struct Given {
@@ -63,4 +63,4 @@ class Endpoint {
   std::shared_ptr<Token> token_;   // shared with the channels that send it
 };
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

@@ -12,7 +12,7 @@
 #include "sextant/v1/sextant.grpc.pb.h"
 #include "tests/catch.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 namespace {
 
 using certificate::TestAuthority;
@@ -216,4 +216,4 @@ TEST_CASE("a look at a port where nobody listens says so") {
 }
 
 }  // namespace
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

@@ -22,7 +22,7 @@
 #include "absl/time/time.h"
 #include "proto/status/status.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 namespace {
 
 template <auto Free>
@@ -262,4 +262,4 @@ Looked Look(const Endpoint& endpoint, double timeout_s) {
   return looked;
 }
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

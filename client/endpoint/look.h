@@ -9,7 +9,7 @@
 #include "client/endpoint/endpoint.h"
 #include "proto/certificate/pem.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 
 struct Looked {
   // OK: a connection was made as `endpoint` says, and trusted by both sides; or, unencrypted, the port takes
@@ -25,4 +25,4 @@ struct Looked {
 // Connects once, over TCP alone; takes at most `timeout_s`.
 Looked Look(const Endpoint& endpoint, double timeout_s);
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

@@ -9,7 +9,7 @@
 #include "proto/certificate/pem.h"
 #include "proto/status/status.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 namespace {
 
 constexpr size_t kMaxTokenBytes = 1024;
@@ -65,4 +65,4 @@ std::string Token::Text() {
   return text_;
 }
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

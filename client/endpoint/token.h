@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 
-namespace sextant::access {
+namespace sextant::endpoint {
 
 // Its text, or a file that is read again when it changes, so that a token can be replaced while programs
 // run. Thread-safe.
@@ -30,4 +30,4 @@ class Token {
   std::string stamp_ ABSL_GUARDED_BY(mutex_);   // of the file as it was read
 };
 
-}  // namespace sextant::access
+}  // namespace sextant::endpoint

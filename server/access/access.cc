@@ -66,13 +66,14 @@ absl::StatusOr<std::shared_ptr<const store::StoredToken>> Access::Find(const std
 absl::StatusOr<Caller> Access::Identify(const Credentials& credentials) {
   Caller caller;
   caller.peer_ = credentials.peer;
+  caller.own_socket_ = credentials.from == Credentials::From::kOwnSocket;
   if (!options_.require_tokens) {
     caller.tenant_ = job::kDefaultTenant;
     caller.scopes_ = {v1::READ, v1::SUBMIT, v1::ADMIN, v1::WORKER};
     caller.by_ = "open";
     return caller;
   }
-  if (credentials.authorization.empty() && credentials.from == Credentials::From::kOwnSocket) {
+  if (credentials.authorization.empty() && caller.own_socket_) {
     caller.scopes_ = {v1::ADMIN, v1::WORKER};
     caller.by_ = "socket";
     return caller;
@@ -188,6 +189,11 @@ v1::AuditEntry Access::Entry(const Caller& caller, absl::string_view method, std
 
 absl::StatusOr<Access::Created> Access::CreateToken(const Caller& caller,
                                                     const v1::CreateTokenRequest& request) {
+  // Whoever reaches an open service may do everything there, but not hold on to that once it is closed.
+  if (caller.open() && !caller.own_socket())
+    return absl::PermissionDeniedError(
+        "while this service takes everybody (no --require-tokens), tokens are made over its own Unix socket alone: run "
+        "`sextant token create` on its machine, as its user, without --server");
   const TokenText text = NewToken();
   store::StoredToken stored;
   v1::Token& token = stored.token;

@@ -27,6 +27,7 @@ class Caller {
   bool IsWorker() const { return scopes_.size() == 1 && scopes_[0] == v1::WORKER; }
   const std::string& token_id() const { return token_id_; }   // empty: let in without one
   bool open() const { return by_ == "open"; }
+  bool own_socket() const { return own_socket_; }             // it came by the service's Unix socket
   const std::string& peer() const { return peer_; }           // its address
 
   v1::Caller ToProto() const;
@@ -41,6 +42,7 @@ class Caller {
   std::string token_id_, token_name_;
   std::string by_;                       // v1::Caller.by
   std::string peer_;
+  bool own_socket_ = false;
   double calls_per_s_ = 0;               // its tenant's; 0: no bound
 };
 

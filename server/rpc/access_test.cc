@@ -127,6 +127,20 @@ TEST_CASE("an open service takes everybody for everything, and says so") {
   CHECK(Call(*service.client, &S::ListTokens, v1::ListTokensRequest(), &tokens).ok());
 }
 
+TEST_CASE("nobody keeps a way into an open service once it is closed, but from its own socket") {
+  TestService service;
+  v1::CreateTokenRequest request;
+  request.add_scopes(v1::ADMIN);
+  v1::CreateTokenResponse made;
+  const grpc::Status status = Call(*service.client, &S::CreateToken, request, &made);
+  CHECK(status.error_code() == grpc::StatusCode::PERMISSION_DENIED);
+  CHECK(absl::StrContains(status.error_message(), "Unix socket"));
+  grpc::ClientContext within;
+  CHECK(v1::Sextant::NewStub(service.server().InProcess())->CreateToken(&within, request, &made).error_code() ==
+        grpc::StatusCode::PERMISSION_DENIED);
+  CHECK_FALSE(service.Token({v1::ADMIN}).empty());
+}
+
 TEST_CASE("the service's own socket needs no token, and calls from within it do") {
   TestService service(job::DefaultLimits(), true);
   v1::ServiceDescription about;
