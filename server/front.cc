@@ -52,7 +52,10 @@ Front::Front(rpc::Server* service, const Flags& flags, tls::Certificates* certif
     : certificates_(certificates),
       guard_{flags.http_hosts, flags.http_origins},
       anyone_(flags.anywhere || flags.require_tokens),
-      gateway_(std::make_unique<gateway::Gateway>(service->InProcess())),
+      gateway_(std::make_unique<gateway::Gateway>(
+          service->InProcess(), [service](const http::Request& request, absl::string_view method, auto done) {
+            service->Identify(std::string(request.Header("Authorization")), request.peer, method, std::move(done));
+          })),
       mcp_(std::make_unique<gateway::McpEndpoint>(
           service->InProcess(), [service](const http::Request& request, auto done) {
             service->AdmitReader(std::string(request.Header("Authorization")), request.peer, std::move(done));

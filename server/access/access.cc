@@ -162,10 +162,25 @@ absl::StatusOr<Caller> Access::Admit(const Credentials& credentials, absl::strin
                                      std::optional<Caller>* who) {
   ASSIGN_OR_RETURN(const Caller caller, Identify(credentials));
   *who = caller;
-  RETURN_IF_ERROR(CheckScope(caller, method));
+  // Before all that can be refused, so that refusals are of the rate, too.
   RETURN_IF_ERROR(CheckRate(caller));
+  RETURN_IF_ERROR(CheckScope(caller, method));
   if (request != nullptr) RETURN_IF_ERROR(CheckSubjects(caller, *request));
   return caller;
+}
+
+absl::Status Access::AdmitReader(const Credentials& credentials) {
+  ASSIGN_OR_RETURN(const Caller caller, Identify(credentials));
+  RETURN_IF_ERROR(CheckRate(caller));
+  return caller.Has(v1::READ) ? absl::OkStatus()
+                              : absl::PermissionDeniedError("this takes a token with scope READ");
+}
+
+bool Access::NotesRefusal(const Caller* who) {
+  const std::string of = who == nullptr            ? ""
+                         : who->tenant_.empty()    ? absl::StrCat("token ", who->token_id_)
+                                                   : absl::StrCat("tenant ", who->tenant_);
+  return refusals_.Take(of, kRefusalsNotedPerS, absl::Now());
 }
 
 absl::Status Access::StillHolds(const Caller& caller) {

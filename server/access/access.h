@@ -65,6 +65,8 @@ class Access {
   absl::Status StillHolds(const Caller& caller);
   // The caller alone, for what is no method of the service.
   absl::StatusOr<Caller> Identify(const Credentials& credentials);
+  // For what only looks, and is no method: OK where the caller may READ, within its tenant's rate.
+  absl::Status AdmitReader(const Credentials& credentials);
   // Admit would answer without asking the database who calls.
   bool Knows(const Credentials& credentials);
 
@@ -77,14 +79,15 @@ class Access {
   absl::StatusOr<v1::Token> RevokeToken(const Caller& caller, const std::string& id);
 
   const MethodRules& rules() const { return rules_; }
-  // Whether one more call of somebody unknown is noted in the trail: a bounded number a second, so that
-  // strangers do not fill the database. All are counted in the metrics.
-  bool NotesStranger() { return rates_.Take("", kStrangersPerS, absl::Now()); }
+  // Whether one more call that came to nothing is noted in the trail: a bounded number a second of each tenant,
+  // of each token of no tenant, and of all strangers together (`who` is null), so that they do not fill the
+  // database. All are counted in the metrics.
+  bool NotesRefusal(const Caller* who);
   // An entry of the trail about what this caller does now.
   v1::AuditEntry Entry(const Caller& caller, absl::string_view method, std::string subject) const;
 
  private:
-  static constexpr double kStrangersPerS = 20;
+  static constexpr double kRefusalsNotedPerS = 20;
 
   struct Known {
     std::shared_ptr<const store::StoredToken> token;   // null: there is none
@@ -101,7 +104,8 @@ class Access {
   const Rooms rooms_;
   const Options options_;
   const MethodRules rules_;
-  Rates rates_;
+  Rates rates_;      // of calls, by tenant
+  Rates refusals_;   // that are noted
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Known> known_ ABSL_GUARDED_BY(mutex_);   // by id
 };

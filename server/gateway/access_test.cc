@@ -28,7 +28,9 @@ struct Answer {
 
 struct Fixture {
   Fixture() : service(job::DefaultLimits(), true) {
-    gateway = std::make_unique<Gateway>(service.server().InProcess());
+    gateway = std::make_unique<Gateway>(service.server().InProcess(), [this](const auto& request, auto method, auto done) {
+      service.server().Identify(std::string(request.Header("Authorization")), request.peer, method, std::move(done));
+    });
     gateway->Register(&router);
     mcp = std::make_unique<McpEndpoint>(service.server().InProcess(), [this](const auto& request, auto done) {
       service.server().AdmitReader(std::string(request.Header("Authorization")), request.peer, std::move(done));
@@ -146,6 +148,30 @@ TEST_CASE("no path of the gateway answers without a valid token of its scope") {
     const bool moves_files = method->name() == "GetBlob" || method->name() == "FindMissingBlobs";
     CHECK((f.Ask(*method, f.worker).status == 403) == !moves_files);
   }
+}
+
+TEST_CASE("what strangers send is not read") {
+  Fixture f;
+  const std::string large(200 << 10, '{');
+  for (const std::string& body : {std::string("{"), large}) {
+    for (const std::string& token : {std::string(), f.wrong, f.expired, f.revoked}) {
+      const Answer answer = f.Call("PlanJob", body, token);
+      INFO(token << ": " << answer.body);
+      CHECK(answer.status == 401);
+      CHECK(absl::StrContains(answer.head, "WWW-Authenticate: Bearer"));
+    }
+    CHECK(f.Call("PlanJob", body, f.a).status == 400);
+  }
+  // Noted like any refused call.
+  CHECK(f.Call("CancelJob", "{", "").status == 401);
+  REQUIRE(f.service.ledger().Flush(absl::Seconds(60)));
+  v1::ListAuditResponse trail;
+  REQUIRE(f.service.CallAs(f.service.AdminHeader(), &v1::Sextant::Stub::ListAudit, v1::ListAuditRequest(), &trail).ok());
+  int cancels = 0;
+  for (const auto& entry : trail.entries())
+    cancels += entry.method() == "CancelJob" && entry.outcome() == "UNAUTHENTICATED" &&
+               absl::StartsWith(entry.peer(), "http:127.0.0.1:");
+  CHECK(cancels == 1);
 }
 
 TEST_CASE("another tenant's job is no job over HTTP, also as events and as a download") {

@@ -49,8 +49,8 @@ std::string FileName(const http::Request& request, const google::protobuf::Metho
 
 }  // namespace
 
-Gateway::Gateway(std::shared_ptr<grpc::Channel> channel)
-    : channel_(std::move(channel)), openapi_(OpenApi(Service())), large_(1, kMaxLargeBodies) {}
+Gateway::Gateway(std::shared_ptr<grpc::Channel> channel, Identify identify)
+    : channel_(std::move(channel)), identify_(std::move(identify)), openapi_(OpenApi(Service())), large_(1, kMaxLargeBodies) {}
 
 Gateway::~Gateway() {
   large_.Stop();
@@ -83,6 +83,15 @@ void Gateway::Unary(const Method* method, std::shared_ptr<http::Exchange> exchan
   if (!IsJson(exchange->request()))
     return exchange->Answer(http::Response::Json(415, ErrorJson(absl::InvalidArgumentError(
         "Content-Type must be application/json"))));
+  // What strangers send is not parsed.
+  const http::Request& request = exchange->request();   // lives as long as the exchange
+  identify_(request, method->name(), [this, method, exchange](const absl::Status& known) {
+    if (!known.ok()) return exchange->Answer(Refusal(known));
+    Parse(method, exchange);
+  });
+}
+
+void Gateway::Parse(const Method* method, std::shared_ptr<http::Exchange> exchange) {
   auto work = [this, method, exchange] {
     auto request = NewRequest(*method);
     const absl::Status parsed = FromJson(exchange->request().body, request.get());

@@ -9,6 +9,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -21,8 +22,13 @@ namespace sextant::gateway {
 // Thread-safe. Its exchanges are gone once it is.
 class Gateway {
  public:
-  // `channel` leads to the service, in this process or elsewhere. `metrics` gives Prometheus' page.
-  explicit Gateway(std::shared_ptr<grpc::Channel> channel);
+  // Calls `done` with OK when it is known who sent the request, which is to become a call of `method`, at once or
+  // from another thread.
+  using Identify = std::function<void(const http::Request&, absl::string_view method,
+                                      std::function<void(const absl::Status&)> done)>;
+
+  // `channel` leads to the service, in this process or elsewhere.
+  Gateway(std::shared_ptr<grpc::Channel> channel, Identify identify);
   // Waits for calls under way: end the service first, then the gateway, then the HTTP server.
   ~Gateway();
 
@@ -33,9 +39,11 @@ class Gateway {
   using Method = google::protobuf::MethodDescriptor;
 
   void Unary(const Method* method, std::shared_ptr<http::Exchange> exchange);
+  void Parse(const Method* method, std::shared_ptr<http::Exchange> exchange);
   void Stream(const Method* method, std::shared_ptr<http::Exchange> exchange);
 
   const std::shared_ptr<grpc::Channel> channel_;   // gRPC's own type
+  const Identify identify_;
   const std::string openapi_;
   rpc::Executor large_;    // parses large bodies off the server's threads
   InFlight in_flight_;

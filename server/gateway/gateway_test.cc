@@ -18,7 +18,9 @@ using nlohmann::json;
 
 struct Fixture {
   explicit Fixture(v1::ServiceLimits limits = job::DefaultLimits()) : service(limits) {
-    gateway = std::make_unique<Gateway>(service.server().InProcess());
+    gateway = std::make_unique<Gateway>(service.server().InProcess(), [this](const auto& request, auto method, auto done) {
+      service.server().Identify(std::string(request.Header("Authorization")), request.peer, method, std::move(done));
+    });
     gateway->Register(&router);
     auto started = http::Server::Start(
         "127.0.0.1", 0, [this](auto exchange) { router.Route(std::move(exchange)); }, {});

@@ -3,6 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "server/rpc/test_service.h"
 
 namespace sextant::rpc {
@@ -241,6 +242,71 @@ TEST_CASE("what changes something leaves an entry in the audit trail, also what 
                                           absl::StrCat("SubmitJob|job ", job.job_id(), "|OK|a|token"),
                                           absl::StrCat("CreateToken|token ", id, "|OK||"),
                                           absl::StrCat("CreateToken|token ", admin.substr(7, 15), "|OK||")});
+}
+
+TEST_CASE("calls that are refused, and looks at the metrics, are of the tenant's rate") {
+  v1::ServiceLimits limits = job::DefaultLimits();
+  limits.set_max_calls_per_s_per_tenant(1);
+  TestService service(limits, true);
+  const std::string a = service.Token({v1::READ}, "a"), b = service.Token({v1::READ}, "b");
+  v1::CancelJobRequest cancel;
+  cancel.set_job_id(1);
+  v1::JobInfo job;
+  grpc::Status status;
+  do status = service.CallAs("Bearer " + a, &S::CancelJob, cancel, &job);
+  while (status.error_code() == grpc::StatusCode::PERMISSION_DENIED);
+  CHECK(status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+  CHECK(absl::StrContains(status.error_message(), "calls_per_s"));
+  const auto look = [&](const std::string& token) {
+    absl::Status said;
+    absl::Notification over;
+    service.server().AdmitReader("Bearer " + token, "127.0.0.1:1", [&](const absl::Status& is) {
+      said = is;
+      over.Notify();
+    });
+    over.WaitForNotification();
+    return said;
+  };
+  CHECK(look(b).ok());
+  absl::Status said;
+  do said = look(b);
+  while (said.ok());
+  CHECK(absl::IsResourceExhausted(said));
+}
+
+TEST_CASE("a tenant's refused calls do not fill the audit trail") {
+  TestService service(job::DefaultLimits(), true);
+  const std::string a = service.Token({v1::READ}, "a"), b = service.Token({v1::READ}, "b");
+  v1::CancelJobRequest cancel;
+  cancel.set_job_id(1);
+  v1::JobInfo job;
+  const auto left_out = [&] {
+    const std::string page = service.server().metrics()->Page();
+    const std::string name = "\nsextant_audit_left_out_total ";
+    const size_t at = page.find(name);
+    REQUIRE(at != std::string::npos);
+    return std::stoi(page.substr(at + name.size()));
+  };
+  int calls = 0;
+  do {
+    CHECK(service.CallAs("Bearer " + a, &S::CancelJob, cancel, &job).error_code() ==
+          grpc::StatusCode::PERMISSION_DENIED);
+    ++calls;
+  } while (left_out() == 0);
+  CHECK(calls > 20);
+  const int of_a = calls - left_out();
+  CHECK_FALSE(service.CallAs("Bearer " + b, &S::CancelJob, cancel, &job).ok());   // has a bound of its own
+  REQUIRE(service.ledger().Flush(absl::Seconds(60)));
+  v1::ListAuditRequest request;
+  request.set_page_size(1000);
+  v1::ListAuditResponse trail;
+  REQUIRE(service.CallAs(service.AdminHeader(), &S::ListAudit, request, &trail).ok());
+  CHECK_FALSE(trail.more());
+  std::map<std::string, int> noted;
+  for (const auto& entry : trail.entries())
+    if (entry.method() == "CancelJob") ++noted[entry.tenant()];
+  CHECK(noted["a"] == of_a);
+  CHECK(noted["b"] == 1);
 }
 
 }  // namespace sextant::rpc

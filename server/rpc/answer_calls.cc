@@ -69,7 +69,7 @@ grpc::ServerUnaryReactor* SextantService::Query(grpc::CallbackServerContext* con
 grpc::Status SextantService::ExportTrace(grpc::ServerContext* context,
                                          const v1::ExportTraceRequest* request,
                                          grpc::ServerWriter<v1::ExportTraceResponse>* writer) {
-  return Timed(door_, context, "ExportTrace", request, [&](const access::Caller& caller) -> absl::Status {
+  return Timed(door_, context, "ExportTrace", request, [&](const access::Caller& caller, ByteStream&) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
     return rooms_(caller).analysis->Export(*request, [&](absl::string_view text) -> absl::Status {
       v1::ExportTraceResponse message;

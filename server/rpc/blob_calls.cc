@@ -43,12 +43,12 @@ grpc::ServerUnaryReactor* SextantService::ListBlobs(grpc::CallbackServerContext*
 namespace {
 
 absl::Status ReceiveBlobs(store::BlobStore* blobs, const access::Caller& caller,
-                          const v1::ServiceLimits& limits, grpc::ServerReader<v1::UploadBlobsRequest>* reader,
+                          const v1::ServiceLimits& limits, ByteStream* stream, grpc::ServerReader<v1::UploadBlobsRequest>* reader,
                           v1::UploadBlobsResponse* response) {
   v1::UploadBlobsRequest message;
   std::unique_ptr<store::BlobWriter> writer;   // of the blob under way
   std::string submitter = "anonymous";
-  for (bool first = true; reader->Read(&message); first = false) {
+  for (bool first = true; stream->Read(reader, &message); first = false) {
     if (first && !message.submitter().empty()) submitter = message.submitter();
     if (writer == nullptr) {
       if (message.digest().empty())
@@ -70,6 +70,7 @@ absl::Status ReceiveBlobs(store::BlobStore* blobs, const access::Caller& caller,
     }
     writer.reset();
   }
+  RETURN_IF_ERROR(stream->ended());
   if (writer != nullptr)
     return absl::InvalidArgumentError("last: the stream ended in the middle of a blob; send it again");
   return absl::OkStatus();
@@ -80,15 +81,15 @@ absl::Status ReceiveBlobs(store::BlobStore* blobs, const access::Caller& caller,
 grpc::Status SextantService::UploadBlobs(grpc::ServerContext* context,
                                          grpc::ServerReader<v1::UploadBlobsRequest>* reader,
                                          v1::UploadBlobsResponse* response) {
-  return Timed(door_, context, "UploadBlobs", nullptr, [&](const access::Caller& caller) {
-    return ReceiveBlobs(rooms_(caller).blobs, caller, limits(), reader, response);
+  return Timed(door_, context, "UploadBlobs", nullptr, [&](const access::Caller& caller, ByteStream& stream) {
+    return ReceiveBlobs(rooms_(caller).blobs, caller, limits(), &stream, reader, response);
   });
 }
 
 grpc::Status SextantService::GetBlob(grpc::ServerContext* context,
                                      const v1::GetBlobRequest* request,
                                      grpc::ServerWriter<v1::GetBlobResponse>* writer) {
-  return Timed(door_, context, "GetBlob", request, [&](const access::Caller& caller) -> absl::Status {
+  return Timed(door_, context, "GetBlob", request, [&](const access::Caller& caller, ByteStream&) -> absl::Status {
     RETURN_IF_ERROR(Check(limits(), *request));
     bool first = true;
     return rooms_(caller).blobs->Read(

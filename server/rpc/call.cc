@@ -1,5 +1,7 @@
 #include "server/rpc/call.h"
 
+#include <utility>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -29,8 +31,8 @@ access::Credentials CredentialsOf(const grpc::ServerContextBase& context) {
   return credentials;
 }
 
-Call::Call(const Door& door, const grpc::ServerContextBase& context, absl::string_view method)
-    : door_(door), credentials_(CredentialsOf(context)), method_(method), began_(absl::Now()) {}
+Call::Call(const Door& door, access::Credentials credentials, absl::string_view method)
+    : door_(door), credentials_(std::move(credentials)), method_(method), began_(absl::Now()) {}
 
 absl::StatusOr<access::Caller> Call::Admit(const google::protobuf::Message* request) {
   return door_.access->Admit(credentials_, method_, request, &caller_);
@@ -39,9 +41,11 @@ absl::StatusOr<access::Caller> Call::Admit(const google::protobuf::Message* requ
 bool Call::IsAudited(const absl::Status& status) const {
   const access::MethodRule& rule = door_.access->rules().Of(method_);
   if (!rule.audited || (status.ok() && rule.audits_itself)) return false;
-  if (!caller_) return door_.access->NotesStranger();
   // Workers move files for every pass; without tokens nobody tells theirs from those of clients.
-  return !(rule.workers_too && (caller_->IsWorker() || caller_->open()));
+  if (caller_ && rule.workers_too && (caller_->IsWorker() || caller_->open())) return false;
+  if (status.ok() || door_.access->NotesRefusal(caller_ ? &*caller_ : nullptr)) return true;
+  door_.metrics->LeftOut();
+  return false;
 }
 
 void Call::End(const absl::Status& status, const google::protobuf::Message* request,

@@ -11,6 +11,7 @@
 #include "google/protobuf/message.h"
 #include "server/access/access.h"
 #include "server/access/ledger.h"
+#include "server/rpc/byte_streams.h"
 #include "server/rpc/metrics.h"
 
 namespace sextant::rpc {
@@ -24,6 +25,7 @@ struct Door {
   access::Access* access;
   access::Ledger* ledger;
   Metrics* metrics;
+  ByteStreams* bytes;
 };
 
 // What handlers reach once they hold a Caller, which Access alone makes: a handler that lets somebody in
@@ -43,10 +45,14 @@ access::Credentials CredentialsOf(const grpc::ServerContextBase& context);
 class Call {
  public:
   // `method` lives as long as the program.
-  Call(const Door& door, const grpc::ServerContextBase& context, absl::string_view method);
+  Call(const Door& door, access::Credentials credentials, absl::string_view method);
+  Call(const Door& door, const grpc::ServerContextBase& context, absl::string_view method)
+      : Call(door, CredentialsOf(context), method) {}
 
   // The one way in; see Access::Admit. `request` is null where it comes in pieces.
   absl::StatusOr<access::Caller> Admit(const google::protobuf::Message* request);
+  // Who calls, before there is a request to judge; a refusal is still to be ended.
+  absl::Status Identify() { return door_.access->Identify(credentials_).status(); }
   // Admit does not ask the database who calls.
   bool Knows() const { return door_.access->Knows(credentials_); }
 

@@ -56,13 +56,19 @@ grpc::ServerUnaryReactor* Answer(const Door& door, grpc::CallbackServerContext* 
                [work = std::move(work)](const access::Caller& caller, const Done& done) { done(work(caller)); });
 }
 
-// The same for a handler that has a thread of its own. `request` is null where it comes in pieces.
+// The same for a handler that has a thread of its own, and moves bytes: `work(const access::Caller&, ByteStream&)`.
+// `request` is null where it comes in pieces.
 template <typename Work>
 grpc::Status Timed(const Door& door, grpc::ServerContext* context, absl::string_view method,
                    const google::protobuf::Message* request, Work work) {
   Call call(door, *context, method);
   const auto caller = call.Admit(request);
-  const absl::Status status = caller.ok() ? work(*caller) : caller.status();
+  absl::Status status = caller.status();
+  if (caller.ok()) {
+    const auto stream = door.bytes->Open(*caller, context);
+    status = stream.ok() ? work(*caller, **stream) : stream.status();
+    if (stream.ok()) status = (*stream)->Outcome(std::move(status));
+  }
   call.End(status, request, nullptr);
   return ToGrpc(status);
 }

@@ -60,7 +60,10 @@ Metrics::Metrics(std::function<Sample()> sample)
                         ->Add({})),
       audit_overflown_(&Gauges(registry_.get(), "sextant_audit_overflown",
                                "Audit entries that are in the log alone, since the start")
-                            ->Add({})) {}
+                            ->Add({})),
+      audit_left_out_(&Counters(registry_.get(), "sextant_audit_left_out_total",
+                                "Refused calls that the audit trail leaves out: too many in a second")
+                           ->Add({})) {}
 
 Metrics::~Metrics() = default;
 
@@ -75,6 +78,8 @@ void Metrics::Called(absl::string_view method, const absl::Status& status, absl:
 void Metrics::Committed(v1::CommitOutcome outcome) {
   commits_->Add({{"outcome", v1::CommitOutcome_Name(outcome)}}).Increment();
 }
+
+void Metrics::LeftOut() { audit_left_out_->Increment(); }
 
 void Metrics::Stored(const v1::TraceReceipt& receipt) {
   events_->Increment(static_cast<double>(receipt.events()));

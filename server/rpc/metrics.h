@@ -44,6 +44,8 @@ class Metrics {
 
   void Called(absl::string_view method, const absl::Status& status, absl::Duration took);
   void Committed(v1::CommitOutcome outcome);
+  // A refusal that is not in the audit trail, because there were too many.
+  void LeftOut();
   void Stored(const v1::TraceReceipt& receipt);
 
   // The page, in Prometheus' text format.
@@ -64,6 +66,7 @@ class Metrics {
   prometheus::Gauge* const duplicates_;
   prometheus::Gauge* const database_up_;
   prometheus::Gauge* const audit_overflown_;
+  prometheus::Counter* const audit_left_out_;
   absl::Mutex mutex_;
   absl::Time sampled_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };

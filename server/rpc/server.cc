@@ -37,8 +37,9 @@ Server::Server(Rooms rooms, v1::ServiceDescription description, Options options)
     : rooms_(rooms),
       options_(std::move(options)),
       max_message_bytes_(description.limits().max_message_bytes()),
+      bytes_(rooms.access, &streams_, {.threads = options_.max_stream_threads, .idle = options_.upload_idle}),
       metrics_([this] { return Sample(); }),
-      door_{rooms.access, rooms.ledger, &metrics_},
+      door_{rooms.access, rooms.ledger, &metrics_, &bytes_},
       quick_(options_.quick_threads, options_.max_queued_calls),
       slow_(options_.slow_threads, options_.max_queued_calls),
       sextant_({rooms.jobs, rooms.reads, rooms.blobs, rooms.query, rooms.analysis, rooms.engine,
@@ -110,17 +111,28 @@ absl::Status Server::Listen() {
   return absl::OkStatus();
 }
 
-void Server::AdmitReader(const std::string& authorization, const std::string& peer,
-                         std::function<void(const absl::Status&)> done) {
-  access::Credentials credentials{access::Credentials::From::kWithin, authorization, "http:" + peer};
-  auto look = [access = rooms_.access, credentials, done] {
-    const auto caller = access->Identify(credentials);
-    if (!caller.ok()) return done(caller.status());
-    done(caller->Has(v1::READ) ? absl::OkStatus()
-                               : absl::PermissionDeniedError("this takes a token with scope READ"));
-  };
+void Server::Look(const access::Credentials& credentials, std::function<void()> look,
+                  const std::function<void(const absl::Status&)>& done) {
   if (rooms_.access->Knows(credentials)) return look();
   if (!quick_.Submit(std::move(look))) done(Overloaded());
+}
+
+void Server::AdmitReader(const std::string& authorization, const std::string& peer,
+                         std::function<void(const absl::Status&)> done) {
+  const access::Credentials credentials{access::Credentials::From::kWithin, authorization, "http:" + peer};
+  Look(credentials, [access = rooms_.access, credentials, done] { done(access->AdmitReader(credentials)); }, done);
+}
+
+void Server::Identify(const std::string& authorization, const std::string& peer, absl::string_view method,
+                      std::function<void(const absl::Status&)> done) {
+  const access::Credentials credentials{access::Credentials::From::kWithin, authorization, "http:" + peer};
+  const auto look = [door = door_, credentials, method, done] {
+    Call call(door, credentials, method);
+    const absl::Status known = call.Identify();
+    if (!known.ok()) call.End(known, nullptr, nullptr);
+    done(known);
+  };
+  Look(credentials, look, done);
 }
 
 std::shared_ptr<grpc::Channel> Server::InProcess() {

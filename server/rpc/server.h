@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "server/rpc/byte_streams.h"
 #include "server/rpc/call.h"
 #include "server/rpc/executor.h"
 #include "server/rpc/metrics.h"
@@ -51,6 +52,7 @@ class Server {
     int slow_threads = 4;
     size_t max_queued_calls = 20'000;
     int max_stream_threads = 128;      // uploads and downloads at once; more get RESOURCE_EXHAUSTED
+    absl::Duration upload_idle = absl::Seconds(60);   // without a message; then DEADLINE_EXCEEDED
     absl::Duration health_every = absl::Seconds(1);
   };
 
@@ -64,9 +66,15 @@ class Server {
   void Stop();
 
   // For what is served beside the methods: calls `done` with OK when whoever brought this Authorization
-  // header may read, at once or from another thread.
+  // header may read, and not too often, at once or from another thread.
   void AdmitReader(const std::string& authorization, const std::string& peer,
                    std::function<void(const absl::Status&)> done);
+
+  // Whether it is known who sends the request that is to become a call of `method`, before it is read: calls
+  // `done` as AdmitReader does. A refusal is counted and noted as one of the method. `method` lives as long as
+  // the program.
+  void Identify(const std::string& authorization, const std::string& peer, absl::string_view method,
+                std::function<void(const absl::Status&)> done);
 
   // A channel to this server that leaves neither the process nor its limits behind.
   std::shared_ptr<grpc::Channel> InProcess();
@@ -83,6 +91,9 @@ class Server {
  private:
   Server(Rooms rooms, v1::ServiceDescription description, Options options);
   absl::Status Listen();
+  // Runs `look` here where it does not ask the database.
+  void Look(const access::Credentials& credentials, std::function<void()> look,
+            const std::function<void(const absl::Status&)>& done);
   Metrics::Sample Sample();
   // SERVING while the database answers. Ends streams whose token does not hold any more.
   void WatchHealth();
@@ -91,6 +102,7 @@ class Server {
   const Options options_;
   const uint64_t max_message_bytes_;
   Streams streams_;
+  ByteStreams bytes_;
   Metrics metrics_;
   const Door door_;
   Executor quick_;

@@ -28,10 +28,14 @@ class Streams {
     open_[id].close = std::move(close);
     return id;
   }
-  // From now on CloseRefused asks whether its caller may go on. `holds` may block.
-  void Guard(int64_t id, Holds holds) {
+  // From now on CloseRefused asks whether its caller may go on. `holds` may block. `in_time` is asked first, must
+  // not block, and ends the stream whatever it says but OK.
+  void Guard(int64_t id, Holds holds, Holds in_time = {}) {
     absl::MutexLock lock(&mutex_);
-    if (const auto found = open_.find(id); found != open_.end()) found->second.holds = std::move(holds);
+    if (const auto found = open_.find(id); found != open_.end()) {
+      found->second.holds = std::move(holds);
+      found->second.in_time = std::move(in_time);
+    }
   }
   // Afterwards the stream's `close` is not called any more.
   void Remove(int64_t id) {
@@ -44,13 +48,18 @@ class Streams {
     closed_ = true;
     for (const auto& [id, stream] : open_) stream.close(Stopping());
   }
-  // Those whose caller has lost its right.
+  // Those whose caller has lost its right, or let its time pass.
   void CloseRefused() {
     std::vector<std::pair<int64_t, Holds>> guarded;
     {
       absl::MutexLock lock(&mutex_);
-      for (const auto& [id, stream] : open_)
-        if (stream.holds) guarded.emplace_back(id, stream.holds);
+      for (const auto& [id, stream] : open_) {
+        if (const absl::Status in_time = stream.in_time ? stream.in_time() : absl::OkStatus(); !in_time.ok()) {
+          stream.close(in_time);
+        } else if (stream.holds) {
+          guarded.emplace_back(id, stream.holds);
+        }
+      }
     }
     for (const auto& [id, holds] : guarded) {
       const absl::Status status = holds();
@@ -67,7 +76,8 @@ class Streams {
  private:
   struct Stream {
     Close close;
-    Holds holds;   // empty: anybody
+    Holds holds;     // empty: anybody
+    Holds in_time;   // empty: it may take any time
   };
   static absl::Status Stopping() { return absl::UnavailableError("the coordinator stops; try again"); }
 

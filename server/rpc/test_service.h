@@ -23,7 +23,8 @@ namespace sextant::rpc {
 class TestService {
  public:
   // `require_tokens`: also of calls over the port the test talks to; see Token.
-  explicit TestService(v1::ServiceLimits limits = job::DefaultLimits(), bool require_tokens = false)
+  explicit TestService(v1::ServiceLimits limits = job::DefaultLimits(), bool require_tokens = false,
+                       absl::Duration upload_idle = absl::Seconds(60))
       : conninfo_(store::TestCluster::Shared().NewDatabase()),
         database_(Open(conninfo_)),
         jobs_(database_.get()),
@@ -58,6 +59,7 @@ class TestService {
     auto server = Server::Start({&jobs_, &reads_, &blobs_, &query_, &traces_, &analysis_, &engine_,
                                  &watches_, &workers_, &tokens_, &quotas_, &audit_, &access_, &ledger_},
                                 about, {.listen = {"127.0.0.1:0", "unix://" + directory_ + "/s.sock"},
+                                        .upload_idle = upload_idle,
                                         .health_every = absl::Milliseconds(20)});
     if (!server.ok()) FAIL(server.status().ToString());
     server_ = *std::move(server);

@@ -15,10 +15,10 @@ grpc::ServerBidiReactor<v1::WorkerState, v1::DesiredState>* WorkersService::Atta
 grpc::Status WorkersService::UploadTrace(grpc::ServerContext* context,
                                          grpc::ServerReader<v1::TraceUpload>* reader,
                                          v1::TraceReceipt* response) {
-  return Timed(door_, context, "UploadTrace", nullptr, [&](const access::Caller& caller) -> absl::Status {
+  return Timed(door_, context, "UploadTrace", nullptr, [&](const access::Caller& caller, ByteStream& stream) -> absl::Status {
     std::unique_ptr<trace::Ingest> ingest;
     v1::TraceUpload message;
-    while (reader->Read(&message)) {
+    while (stream.Read(reader, &message)) {
       if (ingest == nullptr) {
         if (message.pass().pass_id() <= 0)
           return absl::InvalidArgumentError("pass: required in the first message");
@@ -26,6 +26,7 @@ grpc::Status WorkersService::UploadTrace(grpc::ServerContext* context,
       }
       RETURN_IF_ERROR(ingest->Add(message.chunk(), message.digest()));
     }
+    RETURN_IF_ERROR(stream.ended());
     if (context->IsCancelled()) return absl::CancelledError("the upload broke off; send it again");
     if (ingest == nullptr) return absl::InvalidArgumentError("chunk: no chunk was sent");
     ASSIGN_OR_RETURN(*response, ingest->Finish());
