@@ -176,6 +176,17 @@ absl::Status Access::AdmitReader(const Credentials& credentials) {
                               : absl::PermissionDeniedError("this takes a token with scope READ");
 }
 
+std::string Access::TurnOf(const Credentials& credentials) {
+  if (!options_.require_tokens) return "";
+  if (credentials.authorization.empty() && credentials.from == Credentials::From::kOwnSocket) return "";
+  const auto text = FromAuthorization(credentials.authorization);
+  if (!text) return "?";
+  absl::MutexLock lock(&mutex_);
+  const auto found = known_.find(text->id);
+  if (found == known_.end() || found->second.token == nullptr) return "?";
+  return found->second.token->token.tenant();
+}
+
 bool Access::NotesRefusal(const Caller* who) {
   const std::string of = who == nullptr            ? ""
                          : who->tenant_.empty()    ? absl::StrCat("token ", who->token_id_)

@@ -67,6 +67,9 @@ class Access {
   absl::StatusOr<Caller> Identify(const Credentials& credentials);
   // For what only looks, and is no method: OK where the caller may READ, within its tenant's rate.
   absl::Status AdmitReader(const Credentials& credentials);
+  // Under what name the call waits its turn among others', before it is known who calls: the tenant that the token
+  // is of, as far as it was seen before. "": of none; "?": not known.
+  std::string TurnOf(const Credentials& credentials);
   // Admit would answer without asking the database who calls.
   bool Knows(const Credentials& credentials);
 

@@ -56,6 +56,9 @@ class Call {
   // Admit does not ask the database who calls.
   bool Knows() const { return door_.access->Knows(credentials_); }
 
+  // See Access::TurnOf.
+  std::string Turn() const { return door_.access->TurnOf(credentials_); }
+
   // Counts the call, and notes it in the audit trail where its method asks for that. Each may be null.
   void End(const absl::Status& status, const google::protobuf::Message* request,
            const google::protobuf::Message* response);

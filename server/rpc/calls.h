@@ -42,7 +42,7 @@ grpc::ServerUnaryReactor* Begin(const Door& door, grpc::CallbackServerContext* c
     if (!caller.ok()) return done(caller.status());
     work(*caller, done);
   };
-  if (!executor->Submit(std::move(run))) done(Overloaded());
+  if (!executor->Submit(std::move(run), call->Turn())) done(Overloaded());
   return reactor;
 }
 
