@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <grpcpp/grpcpp.h>
@@ -36,13 +37,17 @@ grpc::ServerUnaryReactor* Begin(const Door& door, grpc::CallbackServerContext* c
     call->End(status, request, response);
     reactor->Finish(ToGrpc(status));
   };
+  const std::string turn = call->Turn();
   auto run = [=, work = std::move(work)] {
     if (context->IsCancelled()) return done(absl::CancelledError("cancelled before it began"));
     const auto caller = call->Admit(request);
     if (!caller.ok()) return done(caller.status());
-    work(*caller, done);
+    const std::string known = call->Turn();
+    if (known == turn) return work(*caller, done);
+    // Now that it is known who calls, its turn is its tenant's.
+    if (!executor->Submit([=] { work(*caller, done); }, known)) done(Overloaded());
   };
-  if (!executor->Submit(std::move(run), call->Turn())) done(Overloaded());
+  if (!executor->Submit(std::move(run), turn)) done(Overloaded());
   return reactor;
 }
 
