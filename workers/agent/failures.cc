@@ -47,7 +47,9 @@ absl::string_view Remedy(const v1::ExitReport& exit) {
       return "print less, or raise limits.output_bytes";
     case v1::NOT_STARTED:
       return "check argv[0]: it is looked up in the working directory, then in PATH, and must be "
-             "executable for this machine";
+             "executable for this machine; of what lies outside the system's directories programs see what the "
+             "worker shows them: `sextant up -- --path-prefix VENV/bin` a Python environment, `--expose DIR` a "
+             "directory";
     default:
       return "look at its output with `sextant logs`; run it again with --keep and enter its "
              "container with `sextant shell`";
