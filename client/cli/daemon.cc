@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -81,7 +82,14 @@ absl::Status WaitHealthy(Service& service, const ProcessId& process, const std::
   }
 }
 
-// Waits until a worker has attached.
+bool IsBeingProved(const v1::WorkerInfo& worker) {
+  for (const v1::BackendOffer& offer : worker.backends())
+    if (absl::c_linear_search(offer.features(), "being-proved")) return true;
+  return false;
+}
+
+// Waits until a worker has attached, and until its instruments for GPUs are proved: a job that asks for
+// `auto` passes before would be planned without them. Proofs that take longer than `timeout_s` are not waited for.
 absl::Status WaitForWorker(Service& service, const ProcessId& process, const std::string& log, double timeout_s) {
   const absl::Time end = absl::Now() + absl::Seconds(timeout_s);
   while (true) {
@@ -89,7 +97,9 @@ absl::Status WaitForWorker(Service& service, const ProcessId& process, const std
     if (description.ok()) {
       for (const v1::WorkerSummary& w : description->workers()) {
         // The coordinator's own runner of builtin analyses has neither slots nor devices.
-        if (w.live() && (w.info().cpu_slots() > 0 || w.info().devices_size() > 0)) return absl::OkStatus();
+        if (w.live() && (w.info().cpu_slots() > 0 || w.info().devices_size() > 0) &&
+            (!IsBeingProved(w.info()) || absl::Now() >= end))
+          return absl::OkStatus();
       }
     }
     if (!Alive(process)) return absl::InternalError(absl::StrCat("sextant-worker ended while it started", LogHint(log)));

@@ -419,9 +419,12 @@ v1::WorkerInfo DescribeWorker(const AgentOptions& options, const Machine& machin
     if (offer.device_kind() != "gpu" || !offer.available()) continue;
     // Probe found its tool; whether it sees anything is found out on the GPU.
     offer.set_available(false);
-    offer.set_reason(gpus.gpus().empty()
-                         ? absl::StrCat("this machine has no GPU: ", gpus.why_none())
-                         : "it is being proved by a self-test on the GPU; this takes seconds");
+    if (gpus.gpus().empty()) {
+      offer.set_reason(absl::StrCat("this machine has no GPU: ", gpus.why_none()));
+    } else {
+      offer.set_reason("it is being proved by a self-test on the GPU; this takes seconds");
+      offer.add_features("being-proved");
+    }
   }
   info.set_sandbox(sandbox.Description());
   for (const std::string& prefix : options.rootfs_allowed) info.add_rootfs_allowed(prefix);

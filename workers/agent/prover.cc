@@ -121,6 +121,7 @@ std::string WhyNotProved(const v1::PassResult& result, const std::vector<v1::Dat
 void Apply(const ProofVerdict& verdict, const v1::BackendOffer& probed, v1::BackendOffer& offer) {
   offer.set_available(verdict.available);
   offer.set_reason(verdict.reason.empty() ? probed.reason() : verdict.reason);
+  *offer.mutable_features() = probed.features();   // "being-proved" is over
 }
 
 Prover::Prover(const AgentOptions& options, RunnerRooms rooms, Proved proved)
