@@ -65,6 +65,15 @@ TEST_CASE("the trail says what a call was about") {
   accepted.set_job_id(13);
   CHECK(AuditSubject(&submit, &accepted) == "job 13");
   CHECK(AuditSubject(&submit, nullptr).empty());
+  v1::ListTokensResponse tokens;
+  tokens.add_tokens()->set_tenant("somebody");
+  const v1::ListTokensRequest list;
+  CHECK(AuditSubject(&list, &tokens).empty());
+  v1::ListAuditRequest of_one;
+  of_one.set_tenant("a");
+  v1::ListAuditResponse trail;
+  trail.add_entries()->set_tenant("somebody");
+  CHECK(AuditSubject(&of_one, &trail) == "tenant a");
   v1::RevokeTokenRequest revoke;
   revoke.set_id("sx_\n" + std::string(1000, 'x'));
   const std::string shown = AuditSubject(&revoke, nullptr);

@@ -87,6 +87,8 @@ std::string AuditSubject(const Message* request, const Message* response) {
     return absl::StrCat("worker ", Shown(state->info().name()));
   if (dynamic_cast<const v1::CommitPassesRequest*>(request) != nullptr)
     return absl::StrCat("worker ", Shown(TextField(request, "worker")));
+  // Other answers may hold jobs and tenants that the call was not about, as lists do.
+  if (dynamic_cast<const v1::SubmitJobResponse*>(response) == nullptr) response = nullptr;
   for (const Message* message : {request, response}) {
     if (message == nullptr) continue;
     for (const Subject& subject : SubjectsOf(*message)) {

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "server/job/limits.h"
 #include "server/store/faults.h"
+#include "server/store/holdings.h"
 #include "server/store/pq.h"
 #include "server/store/test_cluster.h"
 #include "tests/catch.h"
@@ -224,6 +225,24 @@ TEST_CASE("garbage is what nobody finished, and what nobody used since the oldes
     scene.Exec("DELETE FROM jobs");
     CHECK(scene.blobs.CollectGarbage({})->blobs == 1);
   }
+}
+
+TEST_CASE("a blob last used long ago that a job names is not collected") {
+  Scene scene;
+  for (const char* name : {"named", "other"}) {
+    auto writer = *scene.blobs.Write(Sha(name), 5, {"a", "ann", scene.limits.blob_quota_bytes()});
+    REQUIRE(writer->Write(name).ok());
+    REQUIRE(writer->Finish().ok());
+  }
+  scene.Exec("UPDATE blobs SET used_at = now() - interval '40 days'");
+  scene.Exec("UPDATE holdings SET used_at = now() - interval '40 days'");
+  REQUIRE(scene.database->Transact("hold", [](pqxx::transaction_base& tx) {
+    Hold(tx, {{"a", "ann", {Sha("named")}, {}}});
+    return absl::OkStatus();
+  }).ok());
+  CHECK(scene.blobs.CollectGarbage({})->blobs == 1);
+  CHECK(*scene.blobs.Missing({Sha("named"), Sha("other")}, Reach::Of("a")) ==
+        std::vector<std::string>{Sha("other")});
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "server/store/errors.h"
+#include "server/store/migrator.h"
 #include "server/store/pq.h"
 
 namespace sextant::store {
@@ -23,32 +24,6 @@ int64_t SharedBuffers(const ClusterSettings& settings) {
 std::string Quoted(absl::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(text, {{"'", "''"}}), "'");
 }
-
-// Functions PUBLIC may call that a read-only stranger must not: they change the session he runs in,
-// hold locks, reach other sessions, write although the transaction only reads, or run text as SQL
-// (which gives statement-level control where one SELECT was allowed).
-constexpr char kCloseDoors[] = R"sql(
-DO $$
-DECLARE f regprocedure;
-BEGIN
-  FOR f IN SELECT p.oid::regprocedure FROM pg_proc p
-           WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind = 'f'
-             AND (p.proname IN ('set_config', 'pg_notify', 'pg_export_snapshot',
-                    'pg_cancel_backend', 'pg_terminate_backend', 'pg_logical_emit_message',
-                    'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'pg_stat_clear_snapshot',
-                    'lowrite', 'loread', 'setval', 'nextval', 'pg_current_xact_id', 'txid_current')
-               OR p.proname LIKE 'lo\_%' OR p.proname LIKE 'pg\_advisory\_%'
-               OR p.proname LIKE 'pg\_try\_advisory\_%'
-               OR p.proname LIKE '%\_to\_xml%' OR p.proname LIKE 'ts\_stat'
-               OR p.proname LIKE 'pg\_ls\_%' OR p.proname LIKE 'pg\_read\_%')
-             AND p.prorettype <> 'trigger'::regtype
-  LOOP
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
-  END LOOP;
-END $$;
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
-REVOKE ALL ON LANGUAGE plpgsql FROM PUBLIC;
-)sql";
 
 // What the reader's sessions may use. temp_file_limit only a superuser can set, for good.
 constexpr char kReaderLimits[] = R"sql(
@@ -139,7 +114,10 @@ absl::Status SetUp(const std::string& conninfo, const std::string& conninfo_temp
       // Every database is made from template1, so the doors are closed in all of them.
       Connection to_template1(conninfo_template1);
       pqxx::nontransaction in_template1(to_template1);
-      in_template1.exec(kCloseDoors);
+      for (const Migration& step : Migrations())
+        if (step.name == "doors") in_template1.exec(std::string(step.sql));
+      in_template1.exec("REVOKE ALL ON SCHEMA public FROM PUBLIC");
+      in_template1.exec("REVOKE ALL ON LANGUAGE plpgsql FROM PUBLIC");
     }
     tx.exec("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC");
     tx.exec(absl::StrCat("CREATE DATABASE ", kDatabase));

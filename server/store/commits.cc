@@ -265,18 +265,46 @@ class CommitBatch {
                    failed.Finish());
   }
 
+  // (tenant, digest) of artifacts that the tenant of their job holds already: they take no more room.
+  std::set<std::pair<std::string, std::string>> HeldArtifacts(const JobChange& change) {
+    ArrayLiteral tenants, digests;
+    bool any = false;
+    for (const auto& item : items_) {
+      if (item.known == nullptr || item.Retries()) continue;
+      for (const auto& artifact : item.result().artifacts()) {
+        any = true;
+        tenants.AddText(change.tenant(item.known->job_id));
+        digests.AddBytes(artifact.digest());
+      }
+    }
+    std::set<std::pair<std::string, std::string>> held;
+    if (!any) return held;
+    for (const auto& row : ExecPrepared(tx_,
+                                        "SELECT h.tenant, h.digest FROM unnest($1::text[], $2::bytea[]) "
+                                        "  AS e(tenant, digest) "
+                                        "JOIN holdings h ON h.tenant = e.tenant AND h.kind = 1 AND h.digest = e.digest",
+                                        tenants.Finish(), digests.Finish()))
+      held.emplace(row[0].c_str(), FieldBytes(row[1]));
+    return held;
+  }
+
   // What a tenant has no room for is not kept, and its pass fails for it.
   void RefuseOverQuota(const JobChange& change) {
+    std::set<std::pair<std::string, std::string>> held = HeldArtifacts(change);
     std::map<std::string, uint64_t> more;   // by tenant
     for (auto& item : items_) {
       if (item.known == nullptr || item.Retries()) continue;
       if (item.result().trace_digest().empty() && item.result().artifacts().empty()) continue;
       const std::string& tenant = change.tenant(item.known->job_id);
       uint64_t bytes = 0;
-      for (const auto& artifact : item.result().artifacts()) bytes += artifact.size_bytes();
+      std::set<std::pair<std::string, std::string>> added;
+      for (const auto& artifact : item.result().artifacts())
+        if (!held.contains({tenant, artifact.digest()}) && added.emplace(tenant, artifact.digest()).second)
+          bytes += artifact.size_bytes();
       const absl::Status status = CheckStored(tx_, tenant, stored_bytes_, more[tenant] + bytes);
       if (status.ok()) {
         more[tenant] += bytes;
+        held.merge(added);
         continue;
       }
       v1::PassResult& without = refused_.emplace_back();

@@ -20,9 +20,14 @@ void Hold(pqxx::transaction_base& tx, const std::vector<NewHoldings>& holdings) 
     for (const auto& digest : one.traces) add(one, 2, digest);
   }
   if (!any) return;
-  // In one order, so that two that hold the same do not wait for each other. Once an hour is enough to
-  // know that something is in use.
+  // In one order, so that two that hold the same do not wait for each other: blobs, by digest, before
+  // holdings. Once an hour is enough to know that something is in use. Blobs are touched, too, because what
+  // is collected is decided by them. Asking for the count has them touched first.
   ExecPrepared(tx,
+               "WITH used AS (UPDATE blobs SET used_at = now() WHERE digest IN (SELECT digest FROM blobs "
+               "    WHERE digest IN (SELECT e.digest FROM unnest($3::smallint[], $4::bytea[]) AS e(kind, digest) "
+               "      WHERE e.kind = 1) AND used_at < now() - interval '1 hour' "
+               "    ORDER BY digest FOR UPDATE) RETURNING 1) "
                "INSERT INTO holdings AS h (tenant, kind, digest, size_bytes, submitter) "
                "SELECT DISTINCT ON (e.tenant, e.kind, e.digest) e.tenant, e.kind, e.digest, "
                "  coalesce(b.size_bytes, t.bytes), e.submitter "
@@ -30,7 +35,7 @@ void Hold(pqxx::transaction_base& tx, const std::vector<NewHoldings>& holdings) 
                "  AS e(tenant, submitter, kind, digest) "
                "LEFT JOIN blobs b ON e.kind = 1 AND b.digest = e.digest "
                "LEFT JOIN traces t ON e.kind = 2 AND t.trace_digest = e.digest "
-               "WHERE coalesce(b.size_bytes, t.bytes) IS NOT NULL "
+               "WHERE coalesce(b.size_bytes, t.bytes) IS NOT NULL AND (SELECT count(*) FROM used) >= 0 "
                "ORDER BY e.tenant, e.kind, e.digest "
                "ON CONFLICT (tenant, kind, digest) DO UPDATE SET used_at = now() "
                "WHERE h.used_at < now() - interval '1 hour'",

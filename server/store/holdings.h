@@ -16,7 +16,7 @@ struct NewHoldings {
   std::vector<std::string> traces;   // likewise
 };
 
-// From now on held, or used again. One statement, whatever the number.
+// From now on held, or used again: what is used now is not collected. One statement, whatever the number.
 void Hold(pqxx::transaction_base& tx, const std::vector<NewHoldings>& holdings);
 
 // RESOURCE_EXHAUSTED, by the quota's name: what the tenant holds and `more_bytes` would be more than its own

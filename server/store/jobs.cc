@@ -73,7 +73,7 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
         "VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, jsonb_object($10::text[]), $11::float8, "
         "  CASE WHEN $11::float8 > 0 THEN now() + $11::float8 * interval '1 s' END, $12) "
         "ON CONFLICT (tenant, submitter, request_id) DO NOTHING RETURNING job_id, "
-        // As FindQueueRoom, without a round trip of its own.
+        // As FindQueueRoom where the room is ample, without a round trip of its own.
         "  coalesce((SELECT nullif(queued_passes, 0) FROM tenant_quotas q WHERE q.tenant = $12), $13::bigint), "
         "  CASE WHEN $13::bigint = 0 AND NOT EXISTS (SELECT 1 FROM tenant_quotas q WHERE q.tenant = $12) THEN 0 "
         "  ELSE (SELECT count(*) FROM (SELECT 1 FROM queue WHERE tenant = $12 AND state = 2 LIMIT "
@@ -104,14 +104,17 @@ absl::StatusOr<JobStore::Accepted> JobStore::Submit(const v1::SubmitJobRequest& 
     row.salt = spec.salt();
     row.priority = spec.priority();
     change.Inserted(std::move(row));
+    const uint64_t passes = TaskInserter::PassesAsked(graph);
+    QueueRoom room{inserted[0][1].as<uint64_t>(), inserted[0][2].as<uint64_t>()};
+    if (!room.IsAmple(passes))
+      room = FindQueueRoom(tx, owner.tenant, limits.max_queued_passes_per_tenant(), passes);
     RETURN_IF_ERROR(UseBlobs(change, owner.blobs, tx, graph.blob_digests));
     v1::Event event;
     event.set_what("accepted");
     event.set_state(v1::WAITING);
     event.set_message(absl::StrCat(graph.tasks.size(), " tasks"));
     change.Note(std::move(event));
-    const QueueRoom room{inserted[0][1].as<uint64_t>(), inserted[0][2].as<uint64_t>()};
-    RETURN_IF_ERROR(CheckQueued(room, owner.tenant, TaskInserter::PassesAsked(graph)));
+    RETURN_IF_ERROR(CheckQueued(room, owner.tenant, passes));
     TaskInserter inserter(change, graph);
     inserter.Insert();
     inserter.Start(room);
@@ -157,9 +160,10 @@ absl::StatusOr<v1::AddTasksResponse> JobStore::AddTasks(const v1::AddTasksReques
       return absl::ResourceExhaustedError(
           absl::StrCat("tasks: the job has ", count[0][0].as<int>(), ", with these it passes "
                        "max_tasks_per_job = ", limits.max_tasks_per_job()));
+    const uint64_t passes = TaskInserter::PassesAsked(graph);
+    const QueueRoom room = FindQueueRoom(tx, change.tenant(), limits.max_queued_passes_per_tenant(), passes);
     RETURN_IF_ERROR(UseBlobs(change, blobs, tx, graph.blob_digests));
-    const QueueRoom room = FindQueueRoom(tx, change.tenant(), limits.max_queued_passes_per_tenant());
-    RETURN_IF_ERROR(CheckQueued(room, change.tenant(), TaskInserter::PassesAsked(graph)));
+    RETURN_IF_ERROR(CheckQueued(room, change.tenant(), passes));
     TaskInserter inserter(change, graph);
     RETURN_IF_ERROR(inserter.ResolveOuter());
     const auto ids = inserter.Insert();

@@ -357,6 +357,25 @@ TEST_CASE("a thousand identical submissions at once execute exactly once") {
   for (const auto& job : jobs.jobs()) REQUIRE(job.state() == v1::DONE);
 }
 
+TEST_CASE("submissions at once queue no more passes than the bound") {
+  Service s;
+  s.limits.set_max_queued_passes_per_tenant(10);
+  std::atomic<int> accepted{0}, refused{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 20; ++t) {
+    threads.emplace_back([&, t] {
+      const auto id = s.TrySubmit(Profile("p", 4, absl::StrCat("program", t)), absl::StrCat("at-once-", t));
+      if (id.ok()) ++accepted;
+      if (id.status().code() == absl::StatusCode::kResourceExhausted) ++refused;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(accepted == 2);
+  CHECK(refused == 18);
+  s.Step();
+  CHECK((*s.queue.ReadyCounts())[static_cast<int>(Pool::kDevice)] == 8);
+}
+
 TEST_CASE("one request id is one job, with another graph it is refused") {
   Service s;
   const auto first = s.TrySubmit(Build("a"), "same");

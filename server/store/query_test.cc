@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "sextant/v1/worker.pb.h"
 #include "server/job/limits.h"
+#include "server/store/migrator.h"
 #include "server/store/pq.h"
 #include "server/store/query_errors.h"
 #include "server/store/test_cluster.h"
@@ -366,6 +367,17 @@ TEST_CASE("no statement widens what a tenant sees") {
            // Other sessions of the same role.
            "SELECT * FROM pg_stat_activity", "SELECT * FROM pg_stat_get_activity(NULL)",
            "SELECT pg_stat_get_backend_activity(1)",
+           // What counts rows that comparisons touch before the filter by tenant, and sizes of all.
+           "SELECT (SELECT count(*) FROM jobs WHERE submitter >= 'a' AND submitter < 'b'), "
+           "  (SELECT sum(pg_stat_get_xact_tuples_fetched(c.oid) + pg_stat_get_xact_tuples_returned(c.oid)) "
+           "   FROM pg_class c WHERE relname = 'jobs_tenant_submitter_request_id_key')",
+           "SELECT * FROM pg_stat_xact_all_tables", "SELECT * FROM pg_stat_user_tables",
+           "SELECT * FROM pg_statio_all_indexes", "SELECT * FROM pg_stat_database", "SELECT * FROM pg_stat_slru",
+           "SELECT * FROM pg_stat_wal", "SELECT * FROM pg_locks", "SELECT pg_blocking_pids(1)",
+           "SELECT pg_relation_size(oid) FROM pg_class WHERE relname = 'jobs'",
+           "SELECT pg_total_relation_size(oid) FROM pg_class WHERE relname = 'jobs'",
+           "SELECT pg_database_size(current_database())", "SELECT * FROM pg_control_checkpoint()",
+           "SELECT pg_current_wal_lsn()",
        }) {
     INFO(sql);
     const auto answer = scene.Ask(sql);
@@ -392,6 +404,67 @@ TEST_CASE("no statement widens what a tenant sees") {
   CHECK(scene.Ask("SELECT current_setting('sextant.tenant')")->rows(0).cells(0).text() == "other");
   CHECK(scene.Ask("SELECT count(*) FROM pg_stats WHERE schemaname IN ('public', 'sextant')")
             ->rows(0).cells(0).text() == "0");
+}
+
+TEST_CASE("no function that counts what everybody has is the reader's") {
+  Stranger scene;
+  CHECK(scene.Text("SELECT p.oid::regprocedure FROM pg_catalog.pg_proc p WHERE pronamespace = "
+                   "'pg_catalog'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE') AND (proname LIKE "
+                   "'pg\\_stat\\_get\\_%' OR proname LIKE 'pg\\_%\\_size' AND proname <> 'pg_column_size' OR proname "
+                   "IN ('pg_lock_status', 'ts_rewrite', 'set_config') AND prokind = 'f')").empty());
+  CHECK(scene.Text("SELECT pg_column_size(1)") == "4\n");
+}
+
+std::string Doors() {
+  for (const Migration& step : Migrations())
+    if (step.name == "doors") return std::string(step.sql);
+  return "";
+}
+
+TEST_CASE("where a door is open a tenant's queries are refused, with what closes it") {
+  Stranger scene;
+  for (const char* door : {"pg_stat_get_xact_tuples_fetched(oid)", "set_config(text,text,boolean)",
+                           "pg_stat_get_xact_numscans(oid)"}) {
+    INFO(door);
+    scene.Exec(absl::StrCat("GRANT EXECUTE ON FUNCTION pg_catalog.", door, " TO PUBLIC"));
+    const auto status = scene.Ask("SELECT 1").status();
+    CHECK(status.code() == StatusCode::kFailedPrecondition);
+    CHECK(absl::StrContains(status.message(), door));
+    CHECK(absl::StrContains(status.message(), "007_doors.sql"));
+    CHECK(absl::StrContains(status.message(), "GRANT EXECUTE … TO sextant"));
+    CHECK(scene.Query("SELECT 1").status() == absl::OkStatus());
+    scene.Exec(Doors());
+    CHECK(scene.Ask("SELECT 1").status() == absl::OkStatus());
+  }
+}
+
+TEST_CASE("closing the doors leaves the service's own role what it calls") {
+  Stranger scene;
+  scene.Exec("CREATE ROLE service_of_theirs");
+  scene.Exec("ALTER SCHEMA sextant OWNER TO service_of_theirs");
+  scene.Exec("GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_xact_lock(bigint) TO PUBLIC");
+  scene.Exec("GRANT EXECUTE ON FUNCTION pg_catalog.pg_total_relation_size(regclass) TO PUBLIC");
+  scene.Exec(Doors());
+  const auto may = [&scene](const char* role, const char* function) {
+    bool yes = false;
+    CHECK(scene.database->Read("may", [&](pqxx::transaction_base& tx) {
+      yes = tx.exec_params("SELECT has_function_privilege($1, $2::text, 'EXECUTE')", role, function)[0][0].as<bool>();
+      return absl::OkStatus();
+    }) == absl::OkStatus());
+    return yes;
+  };
+  for (const char* function : {"set_config(text,text,boolean)", "pg_advisory_xact_lock(bigint)",
+                               "pg_total_relation_size(regclass)"}) {
+    INFO(function);
+    CHECK(may("service_of_theirs", function));
+    CHECK_FALSE(may("sextant_reader", function));
+  }
+  CHECK_FALSE(may("service_of_theirs", "pg_read_file(text)"));   // what was never everybody's
+  CHECK(may("pg_monitor", "pg_total_relation_size(regclass)"));
+  CHECK(scene.Ask("SELECT 1").status() == absl::OkStatus());
+  scene.Exec("ALTER SCHEMA sextant OWNER TO CURRENT_USER");
+  scene.Exec("DROP OWNED BY service_of_theirs");
+  scene.Exec("DROP ROLE service_of_theirs");
 }
 
 TEST_CASE("a session that was opened for nobody sees nothing") {

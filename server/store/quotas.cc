@@ -15,7 +15,9 @@ v1::TenantQuota InForce(v1::TenantQuota quota, const v1::ServiceLimits& limits) 
   return quota;
 }
 
-QueueRoom FindQueueRoom(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard) {
+namespace {
+
+QueueRoom Count(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard) {
   const auto rows = ExecPrepared(
       tx,
       "SELECT m.most, CASE WHEN m.most = 0 THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM queue "
@@ -24,6 +26,16 @@ QueueRoom FindQueueRoom(pqxx::transaction_base& tx, const std::string& tenant, u
       "  $2::bigint) AS most) m",
       tenant, static_cast<int64_t>(standard));
   return {rows[0][0].as<uint64_t>(), rows[0][1].as<uint64_t>()};
+}
+
+}  // namespace
+
+QueueRoom FindQueueRoom(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard, uint64_t passes) {
+  const QueueRoom room = Count(tx, tenant, standard);
+  if (room.IsAmple(passes)) return room;
+  // A statement of its own: the next one sees what was committed before the lock was had.
+  ExecPrepared(tx, "SELECT pg_advisory_xact_lock(hashtext('sextant.queue.' || $1))", tenant);
+  return Count(tx, tenant, standard);
 }
 
 std::string QueueFull(const QueueRoom& room, const std::string& tenant, uint64_t passes) {

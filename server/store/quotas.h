@@ -20,9 +20,15 @@ struct QueueRoom {
   uint64_t queued = 0;   // counted no further than `most`
 
   bool Takes(uint64_t passes) const { return most == 0 || queued + passes <= most; }
+  // There is room for `passes` and for what others may be adding meanwhile.
+  bool IsAmple(uint64_t passes) const { return Takes(kAtOnce * passes); }
+
+  static constexpr uint64_t kAtOnce = 100;   // calls under way, each adding as many
 };
-// `standard`: of a tenant without a quota of its own.
-QueueRoom FindQueueRoom(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard);
+// `standard`: of a tenant without a quota of its own; `passes`: about how many will be added. Unless the room
+// is ample it is counted under a lock of the tenant's queue, which the transaction then holds: of two that
+// count at once both would find room. Take it before rows that others of the tenant may wait for.
+QueueRoom FindQueueRoom(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard, uint64_t passes);
 // RESOURCE_EXHAUSTED names the quota.
 absl::Status CheckQueued(const QueueRoom& room, const std::string& tenant, uint64_t passes);
 std::string QueueFull(const QueueRoom& room, const std::string& tenant, uint64_t passes);

@@ -6,6 +6,7 @@
 #include "server/store/pass_moves.h"
 #include "server/store/planning.h"
 #include "server/store/pq.h"
+#include "server/store/task_inserter.h"
 
 namespace sextant::store {
 namespace {
@@ -44,7 +45,9 @@ absl::StatusOr<int> StepStore::PlanReady() {
       task.spec.ParseFromString(FieldBytes(row[3]));
     }
     planned = static_cast<int>(tasks.size());
-    PlanTasks(change, KnownWorkers(tx), FindQueueRoom(tx, change.tenant(), max_queued_passes_),
+    uint64_t passes = 0;
+    for (const auto& task : tasks) passes += TaskInserter::PassesAsked(task.spec);
+    PlanTasks(change, KnownWorkers(tx), FindQueueRoom(tx, change.tenant(), max_queued_passes_, passes),
               std::move(tasks));
     change.Save();
     return absl::OkStatus();

@@ -104,13 +104,17 @@ std::vector<int64_t> TaskInserter::Insert() {
   return ids_;
 }
 
+uint64_t TaskInserter::PassesAsked(const v1::TaskSpec& task) {
+  if (!task.has_profile()) return 1;
+  uint64_t passes = 0;
+  for (const auto& pass : task.profile().passes()) passes += std::max<uint32_t>(1, pass.repeat());
+  return passes;
+}
+
 uint64_t TaskInserter::PassesAsked(const job::ExpandedGraph& graph) {
   uint64_t passes = 0;
-  for (const auto& task : graph.tasks) {
-    if (task.kind == "job" || task.kind == "external") continue;
-    if (!task.spec->has_profile()) ++passes;
-    for (const auto& pass : task.spec->profile().passes()) passes += std::max<uint32_t>(1, pass.repeat());
-  }
+  for (const auto& task : graph.tasks)
+    if (task.kind != "job" && task.kind != "external") passes += PassesAsked(*task.spec);
   return passes;
 }
 

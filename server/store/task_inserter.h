@@ -30,6 +30,7 @@ class TaskInserter {
   void Start(const QueueRoom& room);
   // How many passes the tasks ask for, those of `auto` counted as one each.
   static uint64_t PassesAsked(const job::ExpandedGraph& graph);
+  static uint64_t PassesAsked(const v1::TaskSpec& task);
 
  private:
   struct Outer {
