@@ -1,5 +1,6 @@
 // Jobs from submission to end on a real database, without workers: the test is the worker.
 #include <google/protobuf/text_format.h>
+#include <openssl/sha.h>
 
 #include <atomic>
 #include <thread>
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/job/limits.h"
 #include "server/job/plan.h"
+#include "server/store/blobs.h"
 #include "server/store/job_reads.h"
 #include "server/store/jobs.h"
 #include "server/store/pq.h"
@@ -374,6 +376,50 @@ TEST_CASE("submissions at once queue no more passes than the bound") {
   CHECK(refused == 18);
   s.Step();
   CHECK((*s.queue.ReadyCounts())[static_cast<int>(Pool::kDevice)] == 8);
+}
+
+TEST_CASE("artifacts that a tenant holds already take no room of its quota again") {
+  Service s;
+  QueueStore bounded(s.database.get(), {.stored_bytes = 100});
+  BlobStore blobs(s.database.get(), s.limits);
+  v1::Artifact first, second;
+  for (auto& [artifact, byte] : {std::pair{&first, 'x'}, {&second, 'y'}}) {
+    const std::string bytes(60, byte);
+    artifact->set_name("out");
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
+    artifact->set_digest(digest, sizeof digest);
+    artifact->set_size_bytes(bytes.size());
+    REQUIRE(blobs.Put(artifact->digest(), bytes, "worker").ok());
+  }
+  const int64_t job = s.Submit(Profile("p", 4));
+  s.Step();
+  const auto passes = s.Claim(Pool::kDevice);
+  REQUIRE(passes.size() == 4);
+  v1::CommitPassesRequest request;
+  const auto add = [&request](const v1::Assignment& assignment, const v1::Artifact& artifact) {
+    auto* commit = request.add_commits();
+    *commit->mutable_pass() = assignment.pass();
+    commit->mutable_result()->mutable_exit()->set_verdict(v1::EXITED);
+    *commit->mutable_result()->add_artifacts() = artifact;
+  };
+  const auto commit = [&] {
+    request.set_worker("w");
+    const auto response = bounded.Commit(request);
+    INFO(response.status());
+    REQUIRE(response.ok());
+    request.Clear();
+  };
+  add(passes[0], first);
+  add(passes[1], first);   // the same at once
+  commit();
+  add(passes[2], first);   // and again
+  commit();
+  CHECK(s.Job(job).passes_done() == 3);
+  CHECK(s.Job(job).passes_failed() == 0);
+  add(passes[3], second);
+  commit();
+  CHECK(s.Job(job).passes_failed() == 1);
 }
 
 TEST_CASE("one request id is one job, with another graph it is refused") {
