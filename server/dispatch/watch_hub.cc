@@ -58,10 +58,12 @@ void WatchHub::DeliverAll(const std::map<int64_t, int64_t>& cursors,
   {
     absl::MutexLock lock(&mutex_);
     for (auto& [id, watcher] : watchers_) {
-      const auto it = by_job.find(watcher.job_id);
-      if (it == by_job.end()) continue;
+      const auto cursor = cursors.find(watcher.job_id);
       // Who began to watch after the read, from earlier on, has the next one.
-      if (watcher.seq < cursors.at(watcher.job_id)) continue;
+      if (cursor == cursors.end() || watcher.seq < cursor->second) continue;
+      const auto it = by_job.find(watcher.job_id);
+      watcher.caught_up |= it == by_job.end() || it->second.size() < kEventsPerRead;
+      if (it == by_job.end()) continue;
       for (const auto* event : it->second) {
         if (event->seq() <= watcher.seq) continue;
         watcher.seq = event->seq();
@@ -79,7 +81,7 @@ void WatchHub::Passing(const v1::Event& event) {
   {
     absl::MutexLock lock(&mutex_);
     for (const auto& [id, watcher] : watchers_)
-      if (watcher.job_id == event.job_id()) due.push_back(watcher.deliver);
+      if (watcher.job_id == event.job_id() && watcher.caught_up) due.push_back(watcher.deliver);
   }
   for (const auto& deliver : due) (*deliver)(event, false);
 }

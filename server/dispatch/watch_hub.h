@@ -32,7 +32,8 @@ class WatchHub {
   // Reads what is new for all watched jobs and delivers it. Engine thread.
   absl::Status Pump();
 
-  // Delivers a passing event (percent, seq 0) to watchers of its job, not stored.
+  // Delivers a passing event (percent, seq 0), not stored, to watchers of its job that have the stored ones
+  // so far.
   void Passing(const v1::Event& event);
 
   int watchers() const;
@@ -42,6 +43,7 @@ class WatchHub {
     int64_t job_id;
     int64_t seq;
     std::shared_ptr<const Deliver> deliver;   // shared with a delivery under way
+    bool caught_up = false;                   // has what came before; passing events follow that
   };
   // `by_job`: the events after `cursors`.
   void DeliverAll(const std::map<int64_t, int64_t>& cursors,

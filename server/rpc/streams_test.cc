@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/blocking_counter.h"
+#include "absl/synchronization/mutex.h"
 #include "server/rpc/test_service.h"
 
 namespace sextant::rpc {
@@ -151,6 +152,34 @@ TEST_CASE("a thousand watchers and a thousand idle workers hold no thread, and a
   for (const auto& worker : workers)
     unavailable += worker->status().error_code() == grpc::StatusCode::UNAVAILABLE;
   CHECK(unavailable == 2 * kMany);
+}
+
+TEST_CASE("a passing event does not overtake what a watcher has not seen yet") {
+  TestService service;
+  v1::SubmitJobRequest request;
+  request.set_request_id("passing");
+  v1::TaskSpec* task = request.mutable_graph()->add_tasks();
+  task->set_name("t");
+  task->mutable_external();
+  v1::SubmitJobResponse response;
+  REQUIRE(Call(*service.client, &v1::Sextant::Stub::SubmitJob, request, &response).ok());
+  v1::Event percent;
+  percent.set_job_id(response.job_id());
+  percent.set_what("percent");
+  absl::Mutex mutex;
+  std::vector<std::string> seen;   // guarded by mutex
+  const int64_t watch = service.watches().Watch(response.job_id(), 0, [&](const v1::Event& event, bool) {
+    absl::MutexLock lock(&mutex);
+    seen.push_back(event.what());
+  });
+  const auto has_passed = [&] {
+    service.watches().Passing(percent);
+    absl::MutexLock lock(&mutex);
+    return !seen.empty() && seen.back() == "percent";
+  };
+  while (!has_passed()) REQUIRE(service.watches().Pump().ok());
+  service.watches().Unwatch(watch);
+  CHECK(seen.front() == "accepted");
 }
 
 TEST_CASE("a worker whose stream ends is detached") {
