@@ -20,21 +20,19 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "proto/certificate/openssl.h"
 #include "proto/status/status.h"
 
 namespace sextant::endpoint {
 namespace {
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* thing) const {
-    Free(thing);
-  }
-};
+using certificate::Bio;
+using certificate::Cert;
+using certificate::Freed;
+using certificate::Key;
+using certificate::Memory;
 using Context = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;
 using Session = std::unique_ptr<SSL, Freed<SSL_free>>;
-using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
 
 struct Socket {
   int fd = -1;
@@ -80,8 +78,6 @@ absl::Status Connect(const Endpoint& endpoint, absl::Time deadline, Socket* sock
   return absl::UnavailableError(absl::StrCat(endpoint.host(), ":", endpoint.port(), ": ", std::strerror(error)));
 }
 
-Bio Memory(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
-
 // Trusts what `endpoint` trusts and shows what it shows. Whether the other is trusted is asked afterwards.
 Context MakeContext(const Endpoint& endpoint) {
   Context context(SSL_CTX_new(TLS_client_method()));
@@ -90,21 +86,17 @@ Context MakeContext(const Endpoint& endpoint) {
     SSL_CTX_set_default_verify_paths(context.get());
   } else {
     const Bio bio = Memory(endpoint.ca());
-    while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
-      X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), certificate);
-      X509_free(certificate);
-    }
+    while (const Cert one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+      X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), one.get());
   }
   if (!endpoint.cert().empty()) {
     const Bio chain = Memory(endpoint.cert());
-    X509* own = PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr);
-    SSL_CTX_use_certificate(context.get(), own);
-    X509_free(own);
+    const Cert own(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
+    SSL_CTX_use_certificate(context.get(), own.get());
     while (X509* next = PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr))
       SSL_CTX_add0_chain_cert(context.get(), next);
-    EVP_PKEY* key = PEM_read_bio_PrivateKey(Memory(endpoint.key()).get(), nullptr, nullptr, nullptr);
-    SSL_CTX_use_PrivateKey(context.get(), key);
-    EVP_PKEY_free(key);
+    const Key key(PEM_read_bio_PrivateKey(Memory(endpoint.key()).get(), nullptr, nullptr, nullptr));
+    SSL_CTX_use_PrivateKey(context.get(), key.get());
   }
   ERR_clear_error();
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);

@@ -19,29 +19,15 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "proto/certificate/openssl.h"
 #include "proto/status/status.h"
 
 namespace sextant::certificate {
 namespace {
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* thing) const {
-    Free(thing);
-  }
-};
-using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Cert = std::unique_ptr<X509, Freed<X509_free>>;
-
 template <typename... Parts>
 absl::Status Wrong(absl::string_view option, absl::string_view path, const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(option, " ", path, parts...));
-}
-
-Bio Memory(absl::string_view text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
 // The passphrase that nobody is here to type.

@@ -8,11 +8,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/certificate/openssl.h"
 #include "proto/certificate/pem.h"
 #include "proto/status/status.h"
 
 namespace sextant::tls {
 namespace {
+
+using certificate::Bio;
+using certificate::Cert;
+using certificate::Key;
+using certificate::Memory;
 
 constexpr int64_t kSoonS = 14 * 86400;   // a certificate's end is told so long before
 
@@ -42,43 +48,31 @@ int ChooseHttp(SSL*, const unsigned char** chosen, unsigned char* chosen_size, c
 
 // Puts the certificates of `pem` into the context: its own first, then the chain.
 bool UseChain(SSL_CTX* context, const std::string& pem) {
-  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
-  bool good = true;
-  bool first = true;
-  while (X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {
-    if (first) {
-      good = SSL_CTX_use_certificate(context, certificate) == 1;
-      X509_free(certificate);
-    } else {
-      good = SSL_CTX_add0_chain_cert(context, certificate) == 1;   // takes it
-    }
-    first = false;
-    if (!good) break;
+  const Bio bio = Memory(pem);
+  const Cert own(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  bool good = own != nullptr && SSL_CTX_use_certificate(context, own.get()) == 1;
+  while (good) {
+    Cert next(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (next == nullptr) break;
+    good = SSL_CTX_add0_chain_cert(context, next.release()) == 1;   // takes it
   }
-  ERR_clear_error();   // the end of the text
-  BIO_free(bio);
-  return good && !first;
+  if (good) ERR_clear_error();   // the end of the text
+  return good;
 }
 
 bool UseKey(SSL_CTX* context, const std::string& pem) {
-  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
-  EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
-  const bool good = key != nullptr && SSL_CTX_use_PrivateKey(context, key) == 1;
-  EVP_PKEY_free(key);
-  BIO_free(bio);
-  return good;
+  const Key key(PEM_read_bio_PrivateKey(Memory(pem).get(), nullptr, nullptr, nullptr));
+  return key != nullptr && SSL_CTX_use_PrivateKey(context, key.get()) == 1;
 }
 
 // Clients must show a certificate that one of these authorities signed.
 void AskClients(SSL_CTX* context, const std::string& pem) {
-  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
-  while (X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {
-    X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate);
-    SSL_CTX_add_client_CA(context, certificate);
-    X509_free(certificate);
+  const Bio bio = Memory(pem);
+  while (const Cert one{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(context), one.get());
+    SSL_CTX_add_client_CA(context, one.get());
   }
   ERR_clear_error();
-  BIO_free(bio);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   static constexpr unsigned char kSession[] = "sextantd";
   SSL_CTX_set_session_id_context(context, kSession, sizeof(kSession) - 1);
