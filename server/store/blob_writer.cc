@@ -150,7 +150,7 @@ absl::Status BlobWriter::Commit() {
 absl::Status BlobWriter::HoldForTenant(pqxx::transaction_base& tx) {
   if (keeper_.tenant.empty()) return absl::OkStatus();
   Hold(tx, {{keeper_.tenant, keeper_.submitter, {digest_}, {}}});
-  return CheckStored(tx, keeper_.tenant, keeper_.quota_bytes, 0);
+  return CheckStored(FindStoreRoom(tx, keeper_.tenant, keeper_.quota_bytes), keeper_.tenant, 0);
 }
 
 void BlobWriter::TakeBack() {

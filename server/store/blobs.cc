@@ -114,7 +114,8 @@ absl::StatusOr<std::unique_ptr<BlobWriter>> BlobStore::Write(const std::string& 
     }
     // That somebody else brought it is not told: the tenant sends it, too.
     there = there && !ExecPrepared(tx, kHolds, keeper.tenant, Bytes(digest)).empty();
-    if (!there) return CheckStored(tx, keeper.tenant, keeper.quota_bytes, size_bytes);
+    if (!there)
+      return CheckStored(FindStoreRoom(tx, keeper.tenant, keeper.quota_bytes), keeper.tenant, size_bytes);
     return absl::OkStatus();
   }));
   // Finish decides; this spares the sending.

@@ -291,7 +291,7 @@ class CommitBatch {
   // What a tenant has no room for is not kept, and its pass fails for it.
   void RefuseOverQuota(const JobChange& change) {
     std::set<std::pair<std::string, std::string>> held = HeldArtifacts(change);
-    std::map<std::string, uint64_t> more;   // by tenant
+    std::map<std::string, StoreRoom> rooms;   // by tenant, with what this batch adds
     for (auto& item : items_) {
       if (item.known == nullptr || item.Retries()) continue;
       if (item.result().trace_digest().empty() && item.result().artifacts().empty()) continue;
@@ -301,9 +301,11 @@ class CommitBatch {
       for (const auto& artifact : item.result().artifacts())
         if (!held.contains({tenant, artifact.digest()}) && added.emplace(tenant, artifact.digest()).second)
           bytes += artifact.size_bytes();
-      const absl::Status status = CheckStored(tx_, tenant, stored_bytes_, more[tenant] + bytes);
+      auto room = rooms.find(tenant);
+      if (room == rooms.end()) room = rooms.emplace(tenant, FindStoreRoom(tx_, tenant, stored_bytes_)).first;
+      const absl::Status status = CheckStored(room->second, tenant, bytes);
       if (status.ok()) {
-        more[tenant] += bytes;
+        room->second.used += bytes;
         held.merge(added);
         continue;
       }

@@ -42,17 +42,19 @@ void Hold(pqxx::transaction_base& tx, const std::vector<NewHoldings>& holdings) 
                tenants.Finish(), submitters.Finish(), kinds.Finish(), digests.Finish());
 }
 
-absl::Status CheckStored(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard_bytes,
-                         uint64_t more_bytes) {
+StoreRoom FindStoreRoom(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard_bytes) {
   const auto rows = ExecPrepared(
       tx,
       "SELECT coalesce((SELECT bytes FROM tenant_usage WHERE tenant = $1), 0), "
       "  coalesce((SELECT nullif(stored_bytes, 0) FROM tenant_quotas WHERE tenant = $1), $2::bigint)",
       tenant, static_cast<int64_t>(standard_bytes));
-  const uint64_t used = rows[0][0].as<uint64_t>(), most = rows[0][1].as<uint64_t>();
-  if (most == 0 || used + more_bytes <= most) return absl::OkStatus();
+  return {rows[0][0].as<uint64_t>(), rows[0][1].as<uint64_t>()};
+}
+
+absl::Status CheckStored(const StoreRoom& room, const std::string& tenant, uint64_t more_bytes) {
+  if (room.most == 0 || room.used + more_bytes <= room.most) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("stored_bytes: tenant ", tenant, " would hold ", used + more_bytes, " bytes of at most ", most,
+      absl::StrCat("stored_bytes: tenant ", tenant, " would hold ", room.used + more_bytes, " bytes of at most ", room.most,
                    " (blob_quota_bytes, or its quota); wait until what is not used is removed, or ask an "
                    "administrator for more (`sextant tenant quota`)"));
 }

@@ -19,9 +19,14 @@ struct NewHoldings {
 // From now on held, or used again: what is used now is not collected. One statement, whatever the number.
 void Hold(pqxx::transaction_base& tx, const std::vector<NewHoldings>& holdings);
 
-// RESOURCE_EXHAUSTED, by the quota's name: what the tenant holds and `more_bytes` would be more than its own
-// quota, or where it has none than `standard_bytes`. 0: no bound.
-absl::Status CheckStored(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard_bytes,
-                         uint64_t more_bytes);
+// What a tenant holds, and may: its own quota, or where it has none `standard_bytes`. 0: no bound.
+struct StoreRoom {
+  uint64_t used = 0;
+  uint64_t most = 0;
+};
+StoreRoom FindStoreRoom(pqxx::transaction_base& tx, const std::string& tenant, uint64_t standard_bytes);
+
+// RESOURCE_EXHAUSTED, by the quota's name: `more_bytes` do not fit.
+absl::Status CheckStored(const StoreRoom& room, const std::string& tenant, uint64_t more_bytes);
 
 }  // namespace sextant::store
